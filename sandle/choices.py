@@ -1,0 +1,99 @@
+"""From an engine's deltas to the choices that a client reads: text, logprobs and their offsets, ranking for best_of.
+
+Knows the shapes of the contract; knows nothing of threads, sockets or models.
+"""
+
+from collections.abc import Sequence
+
+from sandle.engine.engine import Delta, Token
+from sandle.protocol import CompletionChoice, CompletionRequest, Logprobs
+
+LOWEST_LOGPROB = -9999.0  # what the API shows for minus infinity, which JSON cannot
+
+
+class ChoiceWriter:
+    """Gathers one choice, or hands it on piece by piece. `index` is the choice's place among all candidates."""
+
+    def __init__(self, request: CompletionRequest, index: int, prompt_ids: Sequence[int]) -> None:
+        self._request = request
+        self._index = index
+        self._prompt_ids = list(prompt_ids)
+        self._text: list[str] = []
+        self._tokens: list[Token] = []
+        self._is_first_chunk = True
+        self._offset = 0
+        self._logprob_sum = 0.0
+        self._generated = 0
+        self.finish_reason: str | None = None
+
+    def add(self, delta: Delta) -> None:
+        """Takes in what one step added."""
+        self._text.append(delta.text)
+        self._tokens.extend(delta.tokens)
+        if not delta.is_prompt:
+            self._generated += len(delta.tokens)
+            self._logprob_sum += sum(token.logprob for token in delta.tokens if token.logprob is not None)
+        if delta.finish_reason is not None:
+            self.finish_reason = delta.finish_reason.value
+
+    def mean_logprob(self) -> float:
+        """Returns the mean logprob of the generated tokens; 0 when there are none."""
+        return self._logprob_sum / self._generated if self._generated else 0.0
+
+    def chunk(self, delta: Delta) -> CompletionChoice | None:
+        """Takes in a delta and returns what can be streamed now: None while there is nothing worth a chunk."""
+        self.add(delta)
+        is_due = self.finish_reason is not None or delta.is_prompt
+        if not is_due and len(self._tokens) < self._request.stream_batch_size:
+            return None
+        shows_tokens = self._request.logprobs is not None or self._request.return_token_ids
+        if not (is_due or any(self._text) or (shows_tokens and self._tokens)):
+            return None
+        return self.take(self._index)
+
+    def take(self, index: int) -> CompletionChoice:
+        """Returns everything gathered since the last call, as a choice with that index."""
+        choice = CompletionChoice(
+            text=''.join(self._text), index=index, finish_reason=self.finish_reason,  # type: ignore[arg-type]
+            logprobs=None if self._request.logprobs is None else self._logprobs())
+        if self._request.return_token_ids:
+            choice.token_ids = [token.id for token in self._tokens]
+            choice.prompt_token_ids = self._prompt_ids if self._is_first_chunk else None
+        self._text, self._tokens, self._is_first_chunk = [], [], False
+        return choice
+
+    def _logprobs(self) -> Logprobs:
+        offsets = []
+        for token in self._tokens:
+            offsets.append(self._offset)
+            self._offset += token.length
+        return Logprobs(
+            tokens=[token.text for token in self._tokens],
+            token_logprobs=[_shown(token.logprob) for token in self._tokens],
+            top_logprobs=[_shown_top(token) for token in self._tokens],
+            text_offset=offsets)
+
+
+def rank(writers: Sequence[ChoiceWriter], request: CompletionRequest) -> list[CompletionChoice]:
+    """Returns the choices in the order of the contract: prompt by prompt, the best `n` of `best_of` first."""
+    candidates = request.best_of or request.n
+    choices: list[CompletionChoice] = []
+    for start in range(0, len(writers), candidates):
+        group = list(writers[start:start + candidates])
+        if candidates > request.n:
+            group.sort(key=ChoiceWriter.mean_logprob, reverse=True)
+        choices += [writer.take(len(choices) + place) for place, writer in enumerate(group[:request.n])]
+    return choices
+
+
+def _shown(logprob: float | None) -> float | None:
+    return None if logprob is None else max(logprob, LOWEST_LOGPROB)
+
+
+def _shown_top(token: Token) -> dict[str, float] | None:
+    if token.logprob is None:
+        return None
+    shown: dict[str, float] = {}
+    for text, logprob in (*(token.top or ()), (token.text, token.logprob)):
+        shown[text] = max(logprob, LOWEST_LOGPROB, shown.get(text, LOWEST_LOGPROB))
+    return shown

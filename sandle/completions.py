@@ -1,0 +1,227 @@
+"""POST /v1/completions and the model endpoints of a backend, over an Engine.
+
+Knows JSON, SSE and the contract's order of things; knows nothing of tokens' meaning or of how they come about. The
+unstreamed answer is a fold over what a stream would hold.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import flask
+from pydantic import BaseModel
+
+from sandle import app as http
+from sandle import errors, protocol, sse
+from sandle.choices import ChoiceWriter, rank
+from sandle.engine.engine import Delta, Engine, Finished, GenerationRequest, Handle, ModelInfo, SamplingParams
+
+logger = logging.getLogger(__name__)
+
+FINGERPRINT = 'fp_sandle'
+POLL_S = 0.25  # how often a waiting thread looks whether its client is still there
+ALWAYS_SUPPORTED = frozenset({
+    'model', 'prompt', 'max_tokens', 'temperature', 'top_p', 'stop', 'stream', 'stream_options', 'user',
+    'greedy_decoding', 'stream_batch_size', 'add_special_tokens'})
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionLimits:
+    """What one request may ask for at most."""
+
+    max_sequences_per_request: int = 128
+    max_logprobs: int = 20
+
+
+def add_routes(app: flask.Flask, engine: Engine, lifecycle: http.Lifecycle, limits: CompletionLimits) -> None:
+    """Adds /v1/completions, /v1/models, /v1/models/{id} and /ready to an application."""
+
+    def post_completions() -> flask.Response:
+        return _complete(engine, protocol.parse(protocol.CompletionRequest, http.read_json()), limits)
+
+    def list_models() -> flask.Response:
+        return _json(protocol.ModelList(data=[model_object(info) for info in engine.models()]))
+
+    def get_model(model: str) -> flask.Response:
+        return _json(model_object(_find_model(engine, model)))
+
+    def ready() -> tuple[dict[str, str], int]:
+        if lifecycle.is_draining:
+            return {'status': 'draining'}, 503
+        return ({'status': 'ready'}, 200) if engine.is_ready() else ({'status': 'loading'}, 503)
+
+    app.add_url_rule('/v1/completions', view_func=post_completions, methods=['POST'])
+    app.add_url_rule('/v1/models', view_func=list_models)
+    app.add_url_rule('/v1/models/<path:model>', view_func=get_model)
+    app.add_url_rule('/ready', view_func=ready)
+
+
+def model_object(info: ModelInfo) -> protocol.ModelObject:
+    """Returns a model as the API shows it."""
+    return protocol.ModelObject(
+        id=info.id, created=info.created, owned_by=info.owned_by, root=info.id, description=info.description,
+        max_model_len=info.context_length, status=info.status.value, status_message=info.detail,
+        capabilities=sorted(info.capabilities))
+
+
+def _json(model: BaseModel) -> flask.Response:
+    return flask.Response(model.model_dump_json(), mimetype='application/json')
+
+
+def _find_model(engine: Engine, model: str) -> ModelInfo:
+    for info in engine.models():
+        if info.id == model:
+            return info
+    raise errors.ModelNotFoundError(model)
+
+
+def _complete(engine: Engine, request: protocol.CompletionRequest, limits: CompletionLimits) -> flask.Response:
+    info = _find_model(engine, request.model)
+    _check_support(request, info, limits)
+    generation = _generation_request(request)
+    if generation.candidates * len(generation.prompts) > limits.max_sequences_per_request:
+        raise errors.InvalidRequestError(
+            f'This request asks for {generation.candidates * len(generation.prompts)} sequences; at most '
+            f'{limits.max_sequences_per_request} are allowed.', param='n' if request.best_of is None else 'best_of')
+    run = Run(request, engine.submit(generation), http.client_disconnected())
+    if not request.stream:
+        return _json(run.fold())
+    response = flask.Response(http.within_request(run.stream()), content_type=sse.CONTENT_TYPE,
+                              headers=dict(sse.HEADERS))
+    response.call_on_close(run.close)  # also when the client leaves before the first byte
+    return response
+
+
+def _check_support(request: protocol.CompletionRequest, info: ModelInfo, limits: CompletionLimits) -> None:
+    unsupported = sorted(request.fields_in_use() - ALWAYS_SUPPORTED - info.capabilities)
+    if unsupported:
+        raise errors.UnsupportedParameterError(
+            f'The model {info.id!r} does not support {unsupported[0]}.', param=unsupported[0])
+    if request.logprobs is not None and request.logprobs > limits.max_logprobs:
+        raise errors.InvalidRequestError(f'logprobs must be at most {limits.max_logprobs}.', param='logprobs')
+
+
+def _generation_request(request: protocol.CompletionRequest) -> GenerationRequest:
+    prompt = request.prompt
+    if isinstance(prompt, str):
+        prompts: tuple[str | tuple[int, ...], ...] = (prompt,)
+    elif isinstance(prompt[0], int):
+        prompts = (tuple(token for token in prompt if isinstance(token, int)),)
+    else:
+        prompts = tuple(item if isinstance(item, str) else tuple(item) for item in prompt if not isinstance(item, int))
+    params = SamplingParams(
+        max_tokens=request.max_tokens, temperature=0.0 if request.greedy_decoding else request.temperature,
+        top_p=request.top_p or 1.0, top_k=request.top_k, min_p=request.min_p, typical_p=request.typical_p,
+        presence_penalty=request.presence_penalty, frequency_penalty=request.frequency_penalty,
+        repetition_penalty=request.repetition_penalty, seed=request.seed, stops=request.stops(),
+        logit_bias=tuple((int(token), bias) for token, bias in (request.logit_bias or {}).items()),
+        min_tokens=request.min_tokens, ignore_eos=request.ignore_eos,
+        logprobs=0 if request.logprobs is None and _ranks(request) else request.logprobs)
+    return GenerationRequest(
+        id=f'cmpl-{secrets.token_hex(12)}', model=request.model, prompts=prompts, params=params,
+        candidates=request.best_of or request.n, echo=request.echo, suffix=request.suffix or None,
+        add_special_tokens=request.add_special_tokens, user=request.user)
+
+
+def _ranks(request: protocol.CompletionRequest) -> bool:
+    return request.best_of is not None and request.best_of > request.n
+
+
+class Run:
+    """One request on its way from the engine to its client. Used by the thread of that request."""
+
+    def __init__(self, request: protocol.CompletionRequest, handle: Handle, is_gone: Callable[[], bool]) -> None:
+        self._request = request
+        self._handle = handle
+        self._is_gone = is_gone
+        self._id = f'cmpl-{secrets.token_hex(12)}'
+        self._created = int(time.time())
+        self._started_s = time.monotonic()
+        self._usage: Finished | None = None
+        self._reason = 'cancelled'
+        self._is_closed = False
+        count = len(handle.prompt_ids)
+        per_prompt = request.best_of or request.n
+        self._writers = [ChoiceWriter(request, choice, handle.prompt_ids[choice // per_prompt])
+                         for choice in range(count * per_prompt)]
+
+    def fold(self) -> protocol.Completion:
+        """Waits for the whole answer. Raises the engine's ApiError, and ClientGoneError."""
+        try:
+            for delta in self._deltas():
+                if delta is not None:
+                    self._writers[delta.choice].add(delta)
+            choices = rank(self._writers, self._request)
+            return self._completion(choices, self._usage_object())
+        except errors.ApiError as error:
+            self._reason = error.code or error.type
+            raise
+        finally:
+            self.close()
+
+    def stream(self) -> Iterator[bytes]:
+        """Yields the events of the answer; an error after the first byte is an event, too."""
+        include_usage = self._request.stream_options is not None and self._request.stream_options.include_usage
+        exclude = None if include_usage else {'usage'}
+        last_byte_s = time.monotonic()
+        try:
+            for delta in self._deltas():
+                if delta is None:
+                    if time.monotonic() - last_byte_s >= sse.PING_INTERVAL_S:
+                        last_byte_s = time.monotonic()
+                        yield sse.PING
+                    continue
+                chunk = self._writers[delta.choice].chunk(delta)
+                if chunk is not None:
+                    last_byte_s = time.monotonic()
+                    yield sse.event(self._completion([chunk], None).model_dump(exclude=exclude))
+            if include_usage:
+                yield sse.event(self._completion([], self._usage_object()).model_dump())
+            yield sse.DONE
+        except errors.ApiError as error:
+            self._reason = error.code or error.type
+            yield sse.event(error.body())
+        except Exception:  # an edge: the status line is out, so what goes wrong here can only be told in the stream
+            logger.exception('a stream failed')
+            self._reason = 'internal_error'
+            yield sse.event(http.internal_error().body())
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Ends the request wherever it stands, and writes its one log line. May be called twice."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        usage = self._handle.cancel() if self._usage is None else self._usage
+        logger.info('completion id=%s model=%s prompt_tokens=%d completion_tokens=%d seconds=%.3f reason=%s', self._id,
+                    self._request.model, usage.prompt_tokens, usage.completion_tokens,
+                    time.monotonic() - self._started_s, self._reason)
+
+    def _deltas(self) -> Iterator[Delta | None]:
+        """Yields deltas, and None every POLL_S without one, until the end. Raises ClientGoneError."""
+        while True:
+            if self._is_gone():
+                raise errors.ClientGoneError('The client has closed its connection.')
+            try:
+                event = self._handle.get(POLL_S)
+            except TimeoutError:
+                yield None
+                continue
+            if isinstance(event, Finished):
+                self._usage = event
+                self._reason = '/'.join(sorted({writer.finish_reason or 'none' for writer in self._writers}))
+                return
+            yield event
+
+    def _usage_object(self) -> protocol.Usage:
+        assert self._usage is not None, 'usage is known when the deltas have ended'
+        return protocol.Usage(prompt_tokens=self._usage.prompt_tokens, completion_tokens=self._usage.completion_tokens,
+                              total_tokens=self._usage.prompt_tokens + self._usage.completion_tokens)
+
+    def _completion(self, choices: list[protocol.CompletionChoice],
+                    usage: protocol.Usage | None) -> protocol.Completion:
+        return protocol.Completion(id=self._id, created=self._created, model=self._request.model,
+                                   system_fingerprint=FINGERPRINT, choices=choices, usage=usage)

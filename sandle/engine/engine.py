@@ -1,0 +1,170 @@
+"""The seam between the HTTP endpoints and whatever generates: what `sandle.completions` needs of a backend.
+
+`sandle.engine.loop` implements it over a model; the stub implements it without one. Methods are called on HTTP
+threads, many at once. Errors are `sandle.errors.ApiError`s: the wording of a refusal belongs to who knows the reason.
+"""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class FinishReason(enum.Enum):
+    """Why a choice ended; the values are the API's."""
+
+    STOP = 'stop'
+    LENGTH = 'length'
+
+
+class ModelStatus(enum.Enum):
+    """Where a model stands; the values are the API's."""
+
+    AVAILABLE = 'available'
+    LOADING = 'loading'
+    READY = 'ready'
+    ERROR = 'error'
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model on offer.
+
+    `context_length` is None until it is known; `detail` says how far a load is, or why it failed.
+    """
+
+    id: str
+    description: str
+    owned_by: str
+    created: int
+    status: ModelStatus
+    capabilities: frozenset[str]
+    context_length: int | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How the tokens of one request are chosen. Temperature 0 is greedy; 0 in `top_k` and 1 in `top_p` mean "off".
+
+    `max_tokens` counts generated tokens. `seed` None asks for a seed of the engine's choice. `logprobs` is the number
+    of alternatives wanted a token, None for no logprobs at all.
+    """
+
+    max_tokens: int = 16
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    seed: int | None = None
+    stops: tuple[str, ...] = ()
+    min_tokens: int = 0
+    ignore_eos: bool = False
+    logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """What to generate: `candidates` sequences for every prompt. A prompt is text, or token ids used as they are.
+
+    `echo` asks for the prompt's own tokens in front of each choice's.
+    """
+
+    id: str
+    model: str
+    prompts: tuple[str | tuple[int, ...], ...]
+    params: SamplingParams
+    candidates: int = 1
+    echo: bool = False
+    suffix: str | None = None
+    add_special_tokens: bool = True
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token as the API shows it. `logprob` is None where none was asked for or none exists (a prompt's first).
+
+    `text` is the token by itself, `bytes:\\x..` when that is not valid UTF-8; `length` is the number of characters by
+    which the token lengthens the choice's text (0 for a special token). `top` holds (text, logprob) pairs, most likely
+    first.
+    """
+
+    id: int
+    text: str
+    length: int
+    logprob: float | None = None
+    top: tuple[tuple[str, float], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one step added to one choice.
+
+    `choice` is prompt index · candidates + candidate. `text` may lag behind `tokens` (half a character, the beginning
+    of a stop string); the texts of a choice's deltas, concatenated, are its whole answer. With echo, the first delta of
+    a choice has `is_prompt` and holds the prompt's text and tokens. The last one has a `finish_reason`.
+    """
+
+    choice: int
+    text: str
+    tokens: tuple[Token, ...]
+    finish_reason: FinishReason | None = None
+    is_prompt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of a request: every choice has had its last delta. Token counts as in `protocol.Usage`."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Handle(Protocol):
+    """A submitted request, read by the one HTTP thread that waits for it."""
+
+    @property
+    def prompt_ids(self) -> tuple[tuple[int, ...], ...]:
+        """The token ids of each prompt."""
+        ...
+
+    def get(self, timeout_s: float) -> Delta | Finished:
+        """Waits for what comes next. Raises TimeoutError when nothing does in time, and the request's ApiError."""
+        ...
+
+    def cancel(self) -> Finished:
+        """Ends the request now: its slots are freed before the next step. Returns what it has used.
+
+        May be called again, and after the end.
+        """
+        ...
+
+
+class Engine(Protocol):
+    """A backend's generator."""
+
+    def models(self) -> Sequence[ModelInfo]:
+        """Returns every model on offer, at once."""
+        ...
+
+    def is_ready(self) -> bool:
+        """Returns whether a request for the default model would be served now."""
+        ...
+
+    def submit(self, request: GenerationRequest) -> Handle:
+        """Checks a request against its model and queues it.
+
+        Raises ModelNotFoundError, ModelLoadingError (and begins to load), ContextLengthExceededError, QueueFullError,
+        InvalidRequestError for a token id outside of the vocabulary.
+        """
+        ...
+
+    def shutdown(self) -> None:
+        """Ends every request with ShuttingDownError, and the engine."""
+        ...

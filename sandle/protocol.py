@@ -1,0 +1,263 @@
+"""The wire contract as types: requests, responses and chunks of the OpenAI-style API, with Sandle's extensions.
+
+Every field of a request may be null, which means its default. Nothing is coerced: `"5"`, `5.0` and `true` are not the
+integer 5. Unknown fields are ignored. A wrong field is an InvalidRequestError that names it in `param`. What depends
+on a model (context length, vocabulary, what it is capable of) is not known here.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import (AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError,
+                      model_serializer, model_validator)
+
+from sandle.errors import InvalidRequestError
+
+logger = logging.getLogger(__name__)
+
+MAX_STOPS = 64
+MAX_STOP_LENGTH = 256
+INT64_MAX = 2 ** 63 - 1
+
+TokenIds = list[Annotated[int, Field(ge=0, le=INT64_MAX)]]
+TokenIdKey = Annotated[str, Field(pattern=r'^[0-9]{1,18}$')]
+Prompt = str | list[str] | TokenIds | list[TokenIds]
+
+
+def _not_empty(prompt: Prompt) -> Prompt:
+    if prompt == []:
+        raise ValueError('must not be an empty array')
+    return prompt
+
+
+def _bounded_stops(stop: str | list[str]) -> str | list[str]:
+    stops = [stop] if isinstance(stop, str) else stop
+    if len(stops) > MAX_STOPS:
+        raise ValueError(f'must hold at most {MAX_STOPS} strings')
+    if any(len(string) > MAX_STOP_LENGTH for string in stops):
+        raise ValueError(f'must hold strings of at most {MAX_STOP_LENGTH} characters')
+    return stop
+
+
+class WireModel(BaseModel):
+    """What comes over the wire: strict types, immutable, unknown fields ignored, null for a default."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra='ignore', allow_inf_nan=False)
+
+    @model_validator(mode='before')
+    @classmethod
+    def _null_means_default(cls, data: object) -> object:
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None}
+        return data
+
+
+class StreamOptions(WireModel):
+    """What a stream shall hold beside its text."""
+
+    include_usage: bool = False
+
+
+class CompletionRequest(WireModel):
+    """The body of POST /v1/completions."""
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    prompt: Annotated[Prompt, AfterValidator(_not_empty)] = ''
+    max_tokens: Annotated[int, Field(ge=0, le=INT64_MAX)] = 16
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    top_p: Annotated[float, Field(ge=0, le=1)] = 1.0
+    n: Annotated[int, Field(ge=1, le=128)] = 1
+    best_of: Annotated[int, Field(ge=1, le=128)] | None = None
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    logprobs: Annotated[int, Field(ge=0, le=INT64_MAX)] | None = None
+    echo: bool = False
+    stop: Annotated[str | list[str], AfterValidator(_bounded_stops)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    logit_bias: dict[TokenIdKey, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    seed: Annotated[int, Field(ge=-2 ** 63, le=INT64_MAX)] | None = None
+    suffix: str | None = None
+    user: str | None = None
+    greedy_decoding: bool = False
+    stream_batch_size: Annotated[int, Field(ge=0, le=INT64_MAX)] = 0
+    top_k: Annotated[int, Field(ge=0, le=INT64_MAX)] = 0
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    typical_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
+    min_tokens: Annotated[int, Field(ge=0, le=INT64_MAX)] = 0
+    ignore_eos: bool = False
+    add_special_tokens: bool = True
+    return_token_ids: bool = False
+
+    @model_validator(mode='after')
+    def _fields_agree(self) -> Self:
+        if self.max_tokens == 0 and not self.echo:
+            raise ParamError('max_tokens', 'max_tokens: 0 generates nothing, so it needs echo: true')
+        if self.best_of is not None and self.best_of < self.n:
+            raise ParamError('best_of', f'best_of must be at least n: {self.best_of} is less than {self.n}')
+        if self.best_of is not None and self.best_of > self.n and self.stream:
+            raise ParamError('best_of', 'best_of cannot be streamed')
+        if self.stream_options is not None and not self.stream:
+            raise ParamError('stream_options', 'stream_options needs stream: true')
+        if self.min_tokens > self.max_tokens:
+            raise ParamError('min_tokens', 'min_tokens must not be greater than max_tokens')
+        return self
+
+    def stops(self) -> tuple[str, ...]:
+        """Returns the stop strings; empty ones, which clients send for "none", are left out."""
+        strings = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(string for string in strings if string)
+
+    def fields_in_use(self) -> frozenset[str]:
+        """Returns the names of the fields that ask for something: neither their default nor an empty value."""
+        return frozenset(name for name, field in type(self).model_fields.items()
+                         if getattr(self, name) not in (field.default, None, {}, [], ''))
+
+
+class ParamError(ValueError):
+    """Fields that are right one by one and wrong together; `param` is the one to change."""
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class Usage(BaseModel):
+    """Tokens of a request: prompts counted once each, completions over every choice."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Logprobs(BaseModel):
+    """Token probabilities of one choice, one entry a token in every list; offsets count code points of the text."""
+
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
+    text_offset: list[int]
+
+
+class CompletionChoice(BaseModel):
+    """One answer, or one piece of it in a stream; the token ids are there when the request asked for them."""
+
+    text: str
+    index: int
+    logprobs: Logprobs | None
+    finish_reason: Literal['stop', 'length'] | None
+    prompt_token_ids: list[int] | None = None
+    token_ids: list[int] | None = None
+
+    @model_serializer(mode='wrap')
+    def _leave_out_token_ids_not_asked_for(self, standard: SerializerFunctionWrapHandler) -> dict[str, object]:
+        fields: dict[str, object] = standard(self)
+        for name in ('prompt_token_ids', 'token_ids'):
+            if fields[name] is None:
+                del fields[name]
+        return fields
+
+
+class Completion(BaseModel):
+    """The response of POST /v1/completions, and each chunk of its stream."""
+
+    id: str
+    object: Literal['text_completion'] = 'text_completion'
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[CompletionChoice]
+    usage: Usage | None = None
+
+
+class ModelObject(BaseModel):
+    """One model of GET /v1/models. `status_message` says how far a load is, or why it failed."""
+
+    id: str
+    object: Literal['model'] = 'model'
+    created: int
+    owned_by: str
+    permission: list[str] = []
+    root: str
+    parent: str | None = None
+    description: str
+    max_model_len: int | None
+    status: Literal['available', 'loading', 'ready', 'error']
+    status_message: str | None = None
+    capabilities: list[str]
+
+
+class ModelList(BaseModel):
+    """The response of GET /v1/models."""
+
+    object: Literal['list'] = 'list'
+    data: list[ModelObject]
+
+
+class ErrorObject(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorResponse(BaseModel):
+    """The body of every response that is not a success."""
+
+    error: ErrorObject
+
+
+class HealthStatus(BaseModel):
+    """The response of GET /health and GET /ready."""
+
+    status: str
+
+
+Wire = TypeVar('Wire', bound=WireModel)
+
+
+def parse(kind: type[Wire], body: Mapping[str, object]) -> Wire:
+    """Checks a decoded JSON object against a request type.
+
+    Raises InvalidRequestError with the name of the first field that is wrong in `param`.
+    """
+    unknown = body.keys() - kind.model_fields.keys()
+    if unknown:
+        logger.debug('ignoring unknown fields: %s', ', '.join(sorted(map(repr, unknown))))
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+# pydantic's own words for these speak of Python ("a valid dictionary or instance of …"): a client knows JSON.
+TYPE_WORDS = {
+    'int_type': 'must be an integer', 'float_type': 'must be a number', 'bool_type': 'must be a boolean',
+    'string_type': 'must be a string', 'list_type': 'must be an array', 'dict_type': 'must be an object',
+    'model_type': 'must be an object', 'model_attributes_type': 'must be an object', 'missing': 'is required',
+    'int_from_float': 'must be an integer', 'string_too_short': 'must not be empty',
+}
+UNION_WORDS = {
+    'prompt': 'must be a string, an array of strings, an array of token ids or an array of arrays of token ids',
+    'stop': 'must be a string or an array of strings',
+}
+
+
+def _invalid(error: ValidationError) -> InvalidRequestError:
+    first = error.errors(include_url=False)[0]
+    cause = first.get('ctx', {}).get('error')
+    if isinstance(cause, ParamError):
+        return InvalidRequestError(f'{cause}.', param=cause.param)
+    param = str(first['loc'][0]) if first['loc'] else None
+    words = TYPE_WORDS.get(first['type'])
+    if cause is not None:
+        words = str(cause)
+    elif param in UNION_WORDS and words is not None:
+        words = UNION_WORDS[param]
+    if words is None:  # pydantic's: "Input should be less than or equal to 2"
+        words = first['msg'].replace('Input should', 'must').replace('String should', 'must')
+    return InvalidRequestError(f'{param or "The request body"} {words}.', param=param)
