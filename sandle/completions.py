@@ -104,13 +104,6 @@ def _check_support(request: protocol.CompletionRequest, info: ModelInfo, limits:
 
 
 def _generation_request(request: protocol.CompletionRequest) -> GenerationRequest:
-    prompt = request.prompt
-    if isinstance(prompt, str):
-        prompts: tuple[str | tuple[int, ...], ...] = (prompt,)
-    elif isinstance(prompt[0], int):
-        prompts = (tuple(token for token in prompt if isinstance(token, int)),)
-    else:
-        prompts = tuple(item if isinstance(item, str) else tuple(item) for item in prompt if not isinstance(item, int))
     params = SamplingParams(
         max_tokens=request.max_tokens, temperature=0.0 if request.greedy_decoding else request.temperature,
         top_p=request.top_p or 1.0, top_k=request.top_k, min_p=request.min_p, typical_p=request.typical_p,
@@ -120,7 +113,7 @@ def _generation_request(request: protocol.CompletionRequest) -> GenerationReques
         min_tokens=request.min_tokens, ignore_eos=request.ignore_eos,
         logprobs=0 if request.logprobs is None and _ranks(request) else request.logprobs)
     return GenerationRequest(
-        id=f'cmpl-{secrets.token_hex(12)}', model=request.model, prompts=prompts, params=params,
+        id=f'cmpl-{secrets.token_hex(12)}', model=request.model, prompts=request.prompts(), params=params,
         candidates=request.best_of or request.n, echo=request.echo, suffix=request.suffix or None,
         add_special_tokens=request.add_special_tokens, user=request.user)
 

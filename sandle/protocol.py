@@ -105,6 +105,14 @@ class CompletionRequest(WireModel):
             raise ParamError('min_tokens', 'min_tokens must not be greater than max_tokens')
         return self
 
+    def prompts(self) -> tuple[str | tuple[int, ...], ...]:
+        """Returns the prompts one by one, each as text or as token ids."""
+        if isinstance(self.prompt, str):
+            return (self.prompt,)
+        ids = tuple(item for item in self.prompt if isinstance(item, int))  # the type says: all are, or none is
+        return (ids,) if ids else tuple(item if isinstance(item, str) else tuple(item) for item in self.prompt
+                                        if not isinstance(item, int))
+
     def stops(self) -> tuple[str, ...]:
         """Returns the stop strings; empty ones, which clients send for "none", are left out."""
         strings = [self.stop] if isinstance(self.stop, str) else self.stop or []

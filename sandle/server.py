@@ -132,8 +132,8 @@ def _create(app: flask.Flask, options: ServerOptions) -> Server:
         channel_timeout=KEEPALIVE_TIMEOUT_S, cleanup_interval=10, ident='sandle',
         max_request_body_size=options.max_body_bytes, inbuf_overflow=options.max_body_bytes,
         outbuf_high_watermark=2 ** 18, outbuf_overflow=2 ** 20)
-    for listener in list(sockets.values()):  # one an address family that the host's name has
-        if isinstance(listener, waitress.server.TcpWSGIServer):
-            listener.channel_class = JsonChannel
-            logger.info('listening on http://%s:%s', listener.effective_host, listener.effective_port)
+    for listener in [item for item in sockets.values() if isinstance(item, waitress.server.TcpWSGIServer)]:
+        listener.channel_class = JsonChannel  # there is one listener for each address that the host's name has
+        host, port = listener.getsockname()[:2]
+        logger.info('listening on http://%s:%s', host, port)
     return server
