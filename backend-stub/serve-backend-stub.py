@@ -1,0 +1,73 @@
+"""Serves the API of a backend without a language model: the same answer to every prompt. For tests."""
+
+import json
+import pathlib
+import sys
+
+import click
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from sandle import completions, log, options, server  # noqa: E402
+from sandle.app import Lifecycle, create_app  # noqa: E402
+from sandle.engine.engine import Engine  # noqa: E402
+from stub_engine import StubEngine, StubModel, StubOptions  # noqa: E402
+
+MODELS_FILE = pathlib.Path(__file__).resolve().parent / 'models.json'
+
+
+def read_models(path: pathlib.Path) -> list[StubModel]:
+    """Returns the models that a file lists. Raises click.BadParameter."""
+    try:
+        entries = json.loads(path.read_text('utf-8'))
+        models = [StubModel(**{name: entry[name] for name in ('id', 'owned_by', 'created', 'description')
+                               if name in entry}) for entry in entries]
+    except (OSError, ValueError, TypeError) as error:
+        raise click.BadParameter(f'cannot read models from {path}: {error}', param_hint='--models-file') from None
+    return models
+
+
+@click.command(context_settings=options.CONTEXT_SETTINGS, help=__doc__)
+@options.server_options
+@click.option('--text', default=' world!', help='The answer to every prompt.')
+@click.option('--num-tokens', type=click.IntRange(0), default=None, show_default="the answer's own",
+              help='Tokens of the answer, which is repeated or cut to that length.')
+@click.option('--first-token-delay-s', type=click.FloatRange(0), default=0.0, help='Seconds before the first token.')
+@click.option('--token-delay-s', type=click.FloatRange(0), default=0.0, help='Seconds between tokens.')
+@click.option('--models-file', type=click.Path(path_type=pathlib.Path), default=MODELS_FILE, show_default='models.json',
+              help='JSON file with the models on offer: an array of {id, owned_by, created, description}.')
+@click.option('-m', '--model', 'model_ids', multiple=True,
+              help='Offer this model id in place of those of the file; may be given several times.')
+@click.option('--context-length', type=click.IntRange(1), default=4096,
+              help='Tokens that a prompt and its completion may have together.')
+@click.option('--threads', type=click.IntRange(1), default=576,
+              help='Threads for requests: one each, a stream holding its own to the end.')
+@click.option('--max-running', type=click.IntRange(1), default=512,
+              help='Requests served at once; the next one gets a 503. Keep it below --threads.')
+@click.option('--faults', is_flag=True, help='Let prompts that begin with "!fault", and POST /faults, make things go '
+                                             'wrong on command (see stub_faults.py). For tests only.')
+def main(host: str, port: int, log_level: str, max_body_bytes: int, drain_timeout_s: float, text: str,
+         num_tokens: int | None, first_token_delay_s: float, token_delay_s: float, models_file: pathlib.Path,
+         model_ids: tuple[str, ...], context_length: int, threads: int, max_running: int, faults: bool) -> None:
+    """Reads options, builds, serves. (The help text is the module's.)"""
+    log.configure(log_level)
+    if max_running >= threads:
+        raise click.BadParameter('must be less than --threads', param_hint='--max-running')
+    stub_options = StubOptions(text, num_tokens, first_token_delay_s, token_delay_s, context_length, max_running)
+    models = [StubModel(model_id) for model_id in model_ids] or read_models(models_file)
+    stub = StubEngine(models, stub_options)
+    engine: Engine = stub
+    lifecycle = Lifecycle()
+    app = create_app('backend-stub', lifecycle)
+    if faults:
+        from stub_fault_routes import add_faults, exchange
+        from stub_faults import FaultyEngine
+        add_faults(app, stub, lifecycle)
+        engine = FaultyEngine(stub, stub_options, exchange)
+    completions.add_routes(app, engine, lifecycle, completions.CompletionLimits())
+    server.serve(app, server.ServerOptions(host, port, threads, max_body_bytes, drain_timeout_s), lifecycle,
+                 engine.shutdown)
+
+
+if __name__ == '__main__':
+    main()
