@@ -1,0 +1,359 @@
+#!/usr/bin/env bash
+# The whole stack on this machine without Docker: a backend, the wrapper and the page, on one port.
+#
+#   bash run-local.bash                 set up what is missing, start, print the URL and the key; Ctrl+C ends everything
+#   bash run-local.bash --setup-only    only make .venv and the built page
+#
+# Settings, from the environment, named as in Docker:
+#   SANDLE_DEMO_PORT (8080)     port of the page and the API
+#   SANDLE_HOST (127.0.0.1)     address to listen on; 0.0.0.0 for the whole network
+#   SANDLE_BACKEND (hf)         hf, stub or llama; llama also needs SANDLE_LLAMA_BIND_SRC_DIR, and SANDLE_LLAMA_MODEL_SIZE (7B)
+#   SANDLE_AUTH_TOKEN           the API key; without it one is made at the first start and kept in state/
+#   SANDLE_SINGLE_MODEL         the one model to offer
+#   SANDLE_TORCH_INDEX_URL      where PyTorch comes from: its CPU build by default; empty for the Python package index
+#   SANDLE_FRONT (auto)         nginx, or wrapper (which then serves the page itself); auto takes nginx if it is installed
+# Every other SANDLE_… option of the backend and of the wrapper works too: see their --help.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+venv=$root/.venv
+python=$venv/bin/python
+page=$root/demo/dist
+state=$root/state
+port=${SANDLE_DEMO_PORT:-8080}
+host=${SANDLE_HOST:-127.0.0.1}
+backend=${SANDLE_BACKEND:-hf}
+front=${SANDLE_FRONT:-auto}
+torch_index=${SANDLE_TORCH_INDEX_URL-https://download.pytorch.org/whl/cpu}
+has_page=no
+nginx=
+nginx_pid=
+waiter_pid=
+runtime=
+pids=()
+
+say() { printf 'sandle: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# ---- setting up: each step leaves a stamp of what it was made from, so that the next start skips it
+
+stamp_of() { # TEXT FILE...: one hash of the text and of the names and contents of the files
+  "$python" - "$@" <<'PYTHON'
+import hashlib
+import pathlib
+import sys
+
+digest = hashlib.sha256(sys.argv[1].encode())
+for name in sys.argv[2:]:
+    digest.update(f'\0{name}\0'.encode())
+    digest.update(pathlib.Path(name).read_bytes())
+print(digest.hexdigest())
+PYTHON
+}
+
+is_stamped() { [[ -f $1 && $(cat "$1") == "$2" ]]; }
+
+find_python() {
+  local candidate
+  for candidate in python3 python3.14 python3.13 python3.12 python3.11 python; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  fail 'Python 3.11 or newer is needed, and none was found on the PATH'
+}
+
+make_venv() {
+  # A virtual environment does not survive its Python, nor being moved: then it is made again.
+  "$python" -c 'import pip' 2>/dev/null && return
+  local base
+  base=$(find_python)
+  say "making .venv with $("$base" --version)"
+  "$base" -m venv --clear "$venv" || fail "$base cannot make a virtual environment (on Debian: apt-get install python3-venv)"
+}
+
+pip_install() { PIP_DISABLE_PIP_VERSION_CHECK=1 "$python" -m pip install --quiet "$@"; }
+
+install_base() { # what the wrapper and the backends without torch need
+  local files=("$root/constraints.txt" "$root/sandle/requirements.txt" "$root/openai-wrapper/requirements.txt"
+    "$root/backend-stub/requirements.txt" "$root/backend-llama/requirements.txt")
+  local wanted
+  wanted=$(stamp_of base "${files[@]}")
+  is_stamped "$venv/.stamp-base" "$wanted" && return
+  say 'installing the Python requirements'
+  pip_install -r "$root/openai-wrapper/requirements.txt" -r "$root/backend-stub/requirements.txt" \
+    -r "$root/backend-llama/requirements.txt" || fail 'pip could not install the requirements'
+  echo "$wanted" >"$venv/.stamp-base"
+}
+
+install_torch() { # PyTorch first, from the index of its build, then what stands on it
+  local wanted
+  wanted=$(stamp_of "$torch_index" "$root/constraints.txt" "$root/backend-hf/requirements.txt")
+  is_stamped "$venv/.stamp-hf" "$wanted" && return
+  say 'installing PyTorch and the requirements of backend-hf (the first time this takes minutes)'
+  local index=()
+  # Few retries, because an index that cannot be reached is no failure: pip goes on with the package index's build.
+  [[ -z $torch_index ]] || index=(--extra-index-url "$torch_index" --retries 2)
+  pip_install -c "$root/constraints.txt" ${index[@]+"${index[@]}"} torch==2.13.0 || fail 'pip could not install PyTorch'
+  pip_install -r "$root/backend-hf/requirements.txt" || fail 'pip could not install the requirements of backend-hf'
+  echo "$wanted" >"$venv/.stamp-hf"
+}
+
+can_build_page() {
+  command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null
+}
+
+build_page() {
+  if ! can_build_page; then
+    say 'Node.js 20 or newer with npm was not found: the page is left out, and the API alone is served'
+    return
+  fi
+  has_page=yes
+  local sources=() file wanted
+  while IFS= read -r file; do sources+=("$file"); done < <(
+    find "$root/demo" "$root/docs" -type f -not -path '*/node_modules/*' -not -path "$page/*" \
+      -not -path '*/test-results/*' -not -path '*/playwright-report/*' | LC_ALL=C sort)
+  wanted=$(stamp_of page "${sources[@]}")
+  [[ -f $page/index.html ]] && is_stamped "$venv/.stamp-page" "$wanted" && return
+  say 'building the page'
+  # Both are quiet unless they fail.
+  local log
+  log=$(mktemp)
+  if ! (cd "$root/demo" && install_node_modules && npm run build) >"$log" 2>&1 </dev/null; then
+    tail -n 40 "$log" >&2
+    rm -f "$log"
+    fail 'the page could not be built; the last lines of the build are above'
+  fi
+  rm -f "$log"
+  echo "$wanted" >"$venv/.stamp-page"
+}
+
+install_node_modules() { # in demo/
+  local wanted
+  wanted=$(stamp_of npm package.json package-lock.json)
+  is_stamped node_modules/.stamp "$wanted" && return
+  npm ci --no-audit --no-fund && echo "$wanted" >node_modules/.stamp
+}
+
+set_up() {
+  make_venv
+  install_base
+  if [[ $backend == hf ]]; then install_torch; fi
+  build_page
+}
+
+# ---- running
+
+check_settings() {
+  case $backend in
+    hf | stub | llama) ;;
+    *) fail "SANDLE_BACKEND is '$backend'; it must be hf, stub or llama" ;;
+  esac
+  case $front in
+    auto | nginx | wrapper) ;;
+    *) fail "SANDLE_FRONT is '$front'; it must be auto, nginx or wrapper" ;;
+  esac
+  if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || ((port > 65535)); then
+    fail "SANDLE_DEMO_PORT is '$port'; it must be a port, 1 to 65535"
+  fi
+  [[ -n ${SANDLE_AUTH_TOKEN-unset} ]] || fail 'SANDLE_AUTH_TOKEN is set but empty; unset it to have a key made'
+  [[ $backend != llama || -n ${SANDLE_LLAMA_BIND_SRC_DIR:-} ]] || fail 'SANDLE_BACKEND=llama needs SANDLE_LLAMA_BIND_SRC_DIR'
+}
+
+check_port() {
+  "$python" - "$host" "$port" <<'PYTHON' || fail "port $port of $host cannot be used (is something running there?): set SANDLE_DEMO_PORT to another"
+import socket
+import sys
+
+family, *_, address = socket.getaddrinfo(sys.argv[1], int(sys.argv[2]), type=socket.SOCK_STREAM)[0]
+listener = socket.socket(family)
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+try:
+    listener.bind(address)
+except OSError:
+    sys.exit(1)
+PYTHON
+}
+
+free_ports() { # COUNT: that many free ports of 127.0.0.1, on one line
+  "$python" - "$1" <<'PYTHON'
+import socket
+import sys
+
+sockets = [socket.socket() for _ in range(int(sys.argv[1]))]
+for each in sockets:
+    each.bind(('127.0.0.1', 0))
+print(*(each.getsockname()[1] for each in sockets))
+PYTHON
+}
+
+start() { # COMMAND...: in the background; its process id is in $started
+  # In a process group of its own, so that Ctrl+C reaches this script alone, which then ends its children in order.
+  set -m
+  "$@" </dev/null &
+  set +m
+  started=$!
+}
+
+start_backend() { # PORT
+  local arguments=(--host 127.0.0.1 --port "$1")
+  [[ $backend != llama ]] || arguments+=("$SANDLE_LLAMA_BIND_SRC_DIR" "${SANDLE_LLAMA_MODEL_SIZE:-7B}")
+  start "$python" "$root/backend-$backend/serve-backend-$backend.py" "${arguments[@]}"
+  pids+=("$started")
+}
+
+start_wrapper() { # HOST PORT BACKEND_PORT OPTION...
+  start "$python" "$root/openai-wrapper/serve-openai-wrapper.py" --host "$1" --port "$2" \
+    "--backend-$backend" "http://127.0.0.1:$3" --state-dir "$state" "${@:4}"
+  pids+=("$started")
+}
+
+choose_front() { # sets nginx to its path, or leaves it empty
+  [[ $has_page == yes && $front != wrapper ]] || return 0
+  nginx=$(PATH=$PATH:/usr/sbin:/usr/local/sbin:/sbin command -v nginx || true)
+  [[ -n $nginx || $front == auto ]] || fail 'SANDLE_FRONT is nginx, but nginx was not found'
+}
+
+write_nginx_conf() { # UPSTREAM_PORT: the page's own server template inside a minimal nginx.conf, all of it under $runtime
+  local mime_types user=
+  mime_types=$("$nginx" -V 2>&1 | sed -n 's/.*--conf-path=\([^ ]*\).*/\1/p')
+  mime_types=$(dirname "${mime_types:-/etc/nginx/nginx.conf}")/mime.types
+  # As root its workers would become somebody else, who may not be let into this folder.
+  if ((EUID == 0)); then user='user root;'; fi
+  mkdir -p "$runtime/temp"
+  cat >"$runtime/nginx.conf" <<CONF
+$user
+worker_processes auto;
+daemon off;
+error_log stderr warn;
+pid $runtime/nginx.pid;
+events { worker_connections 1024; }
+http {
+    include "$mime_types";
+    default_type application/octet-stream;
+    access_log off;
+    sendfile on;
+    client_body_temp_path $runtime/temp/body;
+    proxy_temp_path $runtime/temp/proxy;
+    fastcgi_temp_path $runtime/temp/fastcgi;
+    uwsgi_temp_path $runtime/temp/uwsgi;
+    scgi_temp_path $runtime/temp/scgi;
+    include "$runtime/server.conf";
+}
+CONF
+  SANDLE_LISTEN=$listen_host:$port SANDLE_ROOT=$page SANDLE_UPSTREAM=127.0.0.1:$1 NGINX_LOCAL_RESOLVERS=127.0.0.1 \
+    "$python" -c 'import os, string, sys; sys.stdout.write(string.Template(sys.stdin.read()).safe_substitute(
+      {name: os.environ[name] for name in ("SANDLE_LISTEN", "SANDLE_ROOT", "SANDLE_UPSTREAM", "NGINX_LOCAL_RESOLVERS")}))' \
+    <"$root/demo/nginx/default.conf.template" >"$runtime/server.conf"
+}
+
+start_all() {
+  local inner
+  read -ra inner <<<"$(free_ports 2)"
+  runtime=$(mktemp -d)
+  choose_front
+  if [[ -n $nginx ]]; then
+    write_nginx_conf "${inner[1]}"
+    "$nginx" -p "$runtime" -c "$runtime/nginx.conf" -t -q || fail 'nginx refuses its configuration; SANDLE_FRONT=wrapper does without it'
+    start_wrapper 127.0.0.1 "${inner[1]}" "${inner[0]}"
+  elif [[ $has_page == yes ]]; then
+    start_wrapper "$host" "$port" "${inner[0]}" --page-dir "$page" --docs-dir "$page/docs"
+  else
+    start_wrapper "$host" "$port" "${inner[0]}"
+  fi
+  start_backend "${inner[0]}"
+  [[ -n $nginx ]] || return 0
+  start "$nginx" -p "$runtime" -c "$runtime/nginx.conf"
+  nginx_pid=$started
+}
+
+wait_until_ready() {
+  say "starting backend-$backend; a model that is not on this machine yet is downloaded first"
+  # In the background, because a signal is handled while bash waits for a child but not while it runs one.
+  "$python" - "$url/ready" "${pids[@]}" $nginx_pid <<'PYTHON' &
+import os
+import sys
+import time
+import urllib.request
+
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+while True:
+    try:
+        opener.open(sys.argv[1], timeout=3).close()
+        break
+    except OSError:
+        time.sleep(0.1)
+    for pid in sys.argv[2:]:
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            sys.exit(1)
+PYTHON
+  waiter_pid=$!
+  wait "$waiter_pid" || fail 'a part of the stack ended before it was ready; its last lines are above'
+  waiter_pid=
+}
+
+announce() {
+  local key=${SANDLE_AUTH_TOKEN:-}
+  printf '\nSandle is ready.\n  URL:  %s/\n  key:  %s\n\n' "$url" "$key"
+  say 'Ctrl+C ends everything'
+}
+
+stop_all() {
+  trap kill_all INT TERM HUP  # asked twice: at once
+  [[ -z $waiter_pid ]] || kill "$waiter_pid" 2>/dev/null || true
+  end ${pids[@]+"${pids[@]}"}
+  end $nginx_pid  # last, because the streams that may still finish go through it
+  [[ -z $runtime ]] || rm -rf "$runtime"
+}
+
+end() { # PID...: asks all of them to end, and waits for that
+  local pid
+  for pid in "$@"; do kill -TERM "$pid" 2>/dev/null || true; done
+  for pid in "$@"; do wait "$pid" 2>/dev/null || true; done
+}
+
+kill_all() {
+  local pid
+  for pid in ${pids[@]+"${pids[@]}"} $nginx_pid; do kill -KILL "$pid" 2>/dev/null || true; done
+}
+
+run() {
+  check_port
+  # A laptop's Ctrl+C should not wait half a minute for a forgotten stream.
+  export SANDLE_DRAIN_TIMEOUT_S=${SANDLE_DRAIN_TIMEOUT_S:-5}
+  trap stop_all EXIT
+  trap 'say "stopping"; exit 0' INT TERM HUP
+  start_all
+  wait_until_ready
+  announce
+  watch
+}
+
+watch() { # until a part ends by itself, which ends the rest
+  local pid
+  while sleep 1; do
+    for pid in "${pids[@]}" $nginx_pid; do
+      kill -0 "$pid" 2>/dev/null || fail 'a part of the stack has ended; ending the others'
+    done
+  done
+}
+
+listen_host=$host
+case $host in
+  *:*) listen_host="[$host]" ;;
+esac
+url_host=$listen_host
+case $host in
+  0.0.0.0 | ::) url_host=127.0.0.1 ;;
+esac
+url=http://$url_host:$port
+
+case ${1:-} in
+  '') check_settings; set_up; run ;;
+  --setup-only) check_settings; set_up ;;
+  -h | --help) sed -n '2,/^set -euo/{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}" ;;
+  *) fail "unknown option '$1'; see --help" ;;
+esac
