@@ -1,6 +1,5 @@
 """Serves the API of a backend without a language model: the same answer to every prompt. For tests."""
 
-import json
 import pathlib
 import sys
 
@@ -10,21 +9,19 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from sandle import completions, log, options, server  # noqa: E402
 from sandle.app import Lifecycle, create_app  # noqa: E402
+from sandle.catalog import CatalogEntry, CatalogError, read_catalog  # noqa: E402
 from sandle.engine.engine import Engine  # noqa: E402
-from stub_engine import StubEngine, StubModel, StubOptions  # noqa: E402
+from stub_engine import StubEngine, StubOptions  # noqa: E402
 
 MODELS_FILE = pathlib.Path(__file__).resolve().parent / 'models.json'
 
 
-def read_models(path: pathlib.Path) -> list[StubModel]:
+def read_models(path: pathlib.Path) -> tuple[CatalogEntry, ...]:
     """Returns the models that a file lists. Raises click.BadParameter."""
     try:
-        entries = json.loads(path.read_text('utf-8'))
-        models = [StubModel(**{name: entry[name] for name in ('id', 'owned_by', 'created', 'description')
-                               if name in entry}) for entry in entries]
-    except (OSError, ValueError, TypeError) as error:
-        raise click.BadParameter(f'cannot read models from {path}: {error}', param_hint='--models-file') from None
-    return models
+        return read_catalog(path)
+    except CatalogError as error:
+        raise click.BadParameter(str(error), param_hint='--models-file') from None
 
 
 @click.command(context_settings=options.CONTEXT_SETTINGS, help=__doc__)
@@ -35,7 +32,7 @@ def read_models(path: pathlib.Path) -> list[StubModel]:
 @click.option('--first-token-delay-s', type=click.FloatRange(0), default=0.0, help='Seconds before the first token.')
 @click.option('--token-delay-s', type=click.FloatRange(0), default=0.0, help='Seconds between tokens.')
 @click.option('--models-file', type=click.Path(path_type=pathlib.Path), default=MODELS_FILE, show_default='models.json',
-              help='JSON file with the models on offer: an array of {id, owned_by, created, description}.')
+              help='JSON file with the models on offer: an array of {id, owned_by, description}.')
 @click.option('-m', '--model', 'model_ids', multiple=True,
               help='Offer this model id in place of those of the file; may be given several times.')
 @click.option('--context-length', type=click.IntRange(1), default=4096,
@@ -54,7 +51,7 @@ def main(host: str, port: int, log_level: str, max_body_bytes: int, drain_timeou
     if max_running >= threads:
         raise click.BadParameter('must be less than --threads', param_hint='--max-running')
     stub_options = StubOptions(text, num_tokens, first_token_delay_s, token_delay_s, context_length, max_running)
-    models = [StubModel(model_id) for model_id in model_ids] or read_models(models_file)
+    models = tuple(CatalogEntry(name, name, 'sandle') for name in model_ids) or read_models(models_file)
     stub = StubEngine(models, stub_options)
     engine: Engine = stub
     lifecycle = Lifecycle()

@@ -13,23 +13,15 @@ from dataclasses import dataclass
 
 import stub_model
 from sandle import errors
+from sandle.catalog import CatalogEntry
 from sandle.engine.engine import (Delta, FinishReason, Finished, GenerationRequest, ModelInfo, ModelStatus, Token)
 from sandle.engine.text import Detokenizer, StopFinder
 from stub_vocab import END_OF_TEXT, Vocabulary
 
+CREATED = 1_700_000_000  # in Unix seconds, the same in every run
 CAPABILITIES = frozenset({
     'best_of', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
     'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'suffix', 'top_k', 'typical_p'})
-
-
-@dataclass(frozen=True, slots=True)
-class StubModel:
-    """A name under which the stub answers. `created` is in Unix seconds."""
-
-    id: str
-    owned_by: str = 'sandle'
-    created: int = 1_700_000_000
-    description: str = 'No language model: the same answer to every prompt, for tests.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +43,7 @@ class StubOptions:
 class StubEngine:
     """Implements `sandle.engine.engine.Engine`. Methods may be called from any thread."""
 
-    def __init__(self, models: Sequence[StubModel], options: StubOptions) -> None:
+    def __init__(self, models: Sequence[CatalogEntry], options: StubOptions) -> None:
         self._models = tuple(models)
         self._options = options
         self._vocabulary = Vocabulary(options.text)
@@ -72,7 +64,7 @@ class StubEngine:
 
     def models(self) -> Sequence[ModelInfo]:
         """Returns every name on offer."""
-        return [ModelInfo(model.id, model.description, model.owned_by, model.created, ModelStatus.READY, CAPABILITIES,
+        return [ModelInfo(model.id, model.description, model.owned_by, CREATED, ModelStatus.READY, CAPABILITIES,
                           self._options.context_length) for model in self._models]
 
     def is_ready(self) -> bool:

@@ -5,6 +5,7 @@ Stands between the application and the server as WSGI middleware, where the appl
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ class FaultMiddleware:
             if fault.die:
                 os._exit(DEATH_STATUS)
             if fault.hang:
+                deque(body, maxlen=0)  # the pings of a stream whose engine is silent
                 self._wait(environ)
                 raise ConnectionAbortedError('a hang was asked for')
             if fault.garbage:

@@ -31,6 +31,7 @@ from sandle.engine.engine import Delta, Finished, GenerationRequest, Handle, Mod
 from stub_engine import StubEngine, StubOptions
 
 PREFIX = '!fault'
+FOR_EVER_S = 1e9
 WORD = re.compile(r'([a-z-]+)(?:=(\S+))?(?:\s+|$)')
 ERRORS: dict[int, type[errors.ApiError]] = {
     kind.status: kind for kind in (
@@ -71,7 +72,8 @@ class Fault:
     def changed(self, options: StubOptions) -> StubOptions:
         """Returns the options with this fault's answer and pace."""
         changes: dict[str, str | int | float | None] = {
-            'text': self.answer, 'num_tokens': self.tokens, 'first_token_delay_s': self.first_delay,
+            'text': self.answer, 'num_tokens': self.tokens,
+            'first_token_delay_s': FOR_EVER_S if self.hang else self.first_delay,
             'token_delay_s': self.delay}
         return dataclasses.replace(options, **{  # type: ignore[arg-type]  # each value has its field's type
             name: value for name, value in changes.items() if value is not None})
