@@ -26,8 +26,8 @@ Prompt = str | list[str] | TokenIds | list[TokenIds]
 
 
 def _not_empty(prompt: Prompt) -> Prompt:
-    if prompt == []:
-        raise ValueError('must not be an empty array')
+    if prompt == [] or isinstance(prompt, list) and [] in prompt:
+        raise ValueError('must not be or hold an empty array')
     return prompt
 
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 class Detokenizer:
     """Turns the bytes of one token after another into text, holding back a character that is not yet whole.
 
-    Bytes that can no longer become a character are U+FFFD, as in a decoding of the whole.
+    Bytes that can no longer become a character are U+FFFD, as in a decoding of the whole; those that still could when
+    the text ends are left out.
     """
 
     def __init__(self) -> None:
@@ -19,14 +20,6 @@ class Detokenizer:
     def add(self, token: bytes) -> str:
         """Returns the characters that this token completes."""
         return self._decoder.decode(token)
-
-    def flush(self) -> str:
-        """Returns what the bytes held back amount to, now that no more will come: U+FFFD, or nothing."""
-        return self._decoder.decode(b'', final=True)
-
-    def drop_incomplete(self) -> None:
-        """Forgets the bytes held back, which an answer's end cut off."""
-        self._decoder.reset()
 
 
 class StopFinder:

@@ -1,0 +1,66 @@
+"""A transformers model as a ModelRunner: one key-value cache a slot, every sequence of a step in a forward of its own.
+
+Works for every decoder-only family whose cache can be cut back to a length, as the engine's reuse of prefixes asks.
+Knows tensors and slots; knows neither text nor requests. Runs on the engine thread alone.
+"""
+
+import gc
+import inspect
+from collections.abc import Sequence
+
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from sandle.engine.runner import Work
+
+
+class HfRunner:
+    """See sandle.engine.runner.ModelRunner."""
+
+    def __init__(self, model: PreTrainedModel, slots: int) -> None:
+        self._model: PreTrainedModel | None = model
+        self._device = next(parameter.device for parameter in model.parameters() if parameter.device.type != 'meta')
+        # Without a config, so that no layer keeps only its attention window: a slot must be able to go back.
+        self._caches = [DynamicCache() for _ in range(slots)]
+        self._keeps_logits = 'logits_to_keep' in inspect.signature(model.forward).parameters
+
+    @property
+    def slots(self) -> int:
+        """See ModelRunner.slots."""
+        return len(self._caches)
+
+    @torch.inference_mode()
+    def step(self, batch: Sequence[Work]) -> list[torch.Tensor]:
+        """See ModelRunner.step."""
+        return [self._forward(work) for work in batch]
+
+    @torch.inference_mode()
+    def copy_prefix(self, source: int, target: int, length: int) -> None:
+        """See ModelRunner.copy_prefix."""
+        copy = DynamicCache()
+        for index, layer in enumerate(self._caches[source].layers):
+            if layer.is_initialized:
+                copy.update(layer.keys[..., :length, :].clone(), layer.values[..., :length, :].clone(), index)
+        self._caches[target] = copy
+
+    def release(self) -> None:
+        """See ModelRunner.release."""
+        self._model = None
+        self._caches = []
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _forward(self, work: Work) -> torch.Tensor:
+        """Returns logits [work.logits, vocabulary] in float32; the slot's cache then ends with the work's tokens."""
+        assert self._model is not None, 'a released runner is not used'
+        cache = self._caches[work.slot]
+        cache.crop(work.start - cache.get_seq_length())
+        length = work.start + len(work.tokens)
+        options = {'logits_to_keep': max(work.logits, 1)} if self._keeps_logits else {}
+        output = self._model(
+            input_ids=torch.tensor([list(work.tokens)], device=self._device),
+            attention_mask=torch.ones(1, length, dtype=torch.long, device=self._device),
+            past_key_values=cache, use_cache=True, **options)
+        logits: torch.Tensor = output.logits[0]
+        return logits[logits.shape[0] - work.logits:].float()

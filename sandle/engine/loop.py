@@ -1,0 +1,189 @@
+"""The engine thread: it owns the model, and steps while there is work. An Engine for every backend with a ModelRunner.
+
+HTTP threads only put commands into its inbox and wait on their handles. A request for another model on offer lets the
+running ones finish, and has that model loaded.
+"""
+
+import logging
+import queue
+import secrets
+import threading
+from collections.abc import Callable
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+
+from sandle import errors
+from sandle.engine.answer import Answer, RequestHandle
+from sandle.engine.engine import GenerationRequest, Handle, ModelInfo
+from sandle.engine.residency import Residency
+from sandle.engine.runner import LoadedModel, ModelLoader, Tokenizer
+from sandle.engine.sequence import Sequence
+from sandle.engine.stepper import Stepper
+
+logger = logging.getLogger(__name__)
+
+IDLE_WAIT_S = 1.0  # how long the idle thread sleeps before it looks whether a failed model is due for another try
+SHUTDOWN_WAIT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """Limits of the engine: tokens a step over all sequences, and sequences that may wait for a slot."""
+
+    max_batch_tokens: int = 512
+    max_queue: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Work on a request for that model."""
+
+    handle: RequestHandle
+    model: LoadedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop working on a request."""
+
+    handle: RequestHandle
+
+
+class EngineLoop:
+    """See sandle.engine.engine.Engine. `preload` names the model that is loaded at the start."""
+
+    def __init__(self, models: Many[ModelInfo], loader: ModelLoader, preload: str, options: EngineOptions) -> None:
+        self._residency = Residency(models, loader, preload)
+        self._options = options
+        self._inbox: queue.SimpleQueue[Submit | Cancel | None] = queue.SimpleQueue()
+        self._stepper: Stepper | None = None
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name='engine', daemon=True)
+        self._thread.start()
+
+    def models(self) -> Many[ModelInfo]:
+        """See Engine.models."""
+        return self._residency.models()
+
+    def is_ready(self) -> bool:
+        """See Engine.is_ready."""
+        return self._residency.is_ready() and not self._is_stopping
+
+    def submit(self, request: GenerationRequest) -> Handle:
+        """See Engine.submit. Tokenizing happens here, on the caller's thread."""
+        if self._is_stopping:
+            raise _shutting_down()
+        try:
+            model = self._residency.use(request.model)
+        except errors.ModelLoadingError:
+            self._inbox.put(None)  # the engine thread may be asleep
+            raise
+        prompts = tuple(_prompt_ids(prompt, request, model.tokenizer) for prompt in request.prompts)
+        for ids in prompts:
+            if len(ids) + request.params.max_tokens > model.context_length:
+                raise errors.ContextLengthExceededError(model.context_length, len(ids), request.params.max_tokens)
+        self._check_bias(request, model.tokenizer)
+        self._check_queue(len(prompts) * request.candidates, model.runner.slots)
+        handle = _handle(request, prompts, model.tokenizer, lambda gone: self._inbox.put(Cancel(gone)))
+        self._inbox.put(Submit(handle, model))
+        return handle
+
+    def shutdown(self) -> None:
+        """See Engine.shutdown."""
+        self._is_stopping = True
+        self._inbox.put(None)
+        self._thread.join(SHUTDOWN_WAIT_S)
+
+    def _check_queue(self, added: int, slots: int) -> None:
+        stepper = self._stepper
+        active = self._inbox.qsize() + (0 if stepper is None else stepper.active)
+        if active and active + added > slots + self._options.max_queue:
+            raise errors.QueueFullError(
+                'The server is working on as many requests as it can. Please try again shortly.', retry_after_s=1)
+
+    @staticmethod
+    def _check_bias(request: GenerationRequest, tokenizer: Tokenizer) -> None:
+        for token, _ in request.params.logit_bias:
+            if token >= tokenizer.vocab_size:
+                raise errors.InvalidRequestError(
+                    f'logit_bias names the token {token}, but the vocabulary of {request.model!r} ends at '
+                    f'{tokenizer.vocab_size - 1}.', param='logit_bias')
+
+    def _run(self) -> None:
+        """The engine thread."""
+        while not self._is_stopping:
+            self._take_commands()
+            stepper = self._stepper
+            if stepper is not None and not stepper.scheduler.is_idle():
+                self._step(stepper)
+            elif self._residency.wants_change():
+                self._stepper = None
+                loaded = self._residency.change()
+                self._stepper = None if loaded is None else Stepper(loaded, self._options.max_batch_tokens)
+        if self._stepper is not None:
+            self._stepper.fail(_shutting_down())
+        self._take_commands()
+        self._residency.release()
+
+    def _step(self, stepper: Stepper) -> None:
+        try:
+            stepper.step()
+        except Exception:  # an edge: whatever a model's step raises ends its sequences, and not the engine
+            logger.exception('a step of the model failed; its sequences are ended')
+            stepper.reset(errors.InternalError('The model failed while it was working on this request.'))
+
+    def _take_commands(self) -> None:
+        """Carries out all commands at hand; waits for one while there is nothing to do."""
+        is_idle = self._stepper is None or self._stepper.scheduler.is_idle()
+        may_wait = is_idle and not self._is_stopping and not self._residency.wants_change()
+        try:
+            command = self._inbox.get(timeout=IDLE_WAIT_S) if may_wait else self._inbox.get_nowait()
+            while True:
+                self._carry_out(command)
+                command = self._inbox.get_nowait()
+        except queue.Empty:
+            pass
+
+    def _carry_out(self, command: Submit | Cancel | None) -> None:
+        match command:
+            case Submit(handle, model):
+                if self._is_stopping:
+                    handle.fail(_shutting_down())
+                elif self._stepper is None or self._stepper.model is not model:
+                    handle.fail(errors.ModelLoadingError('The model has just been released. Please try again shortly.',
+                                                         retry_after_s=1))
+                else:
+                    self._stepper.add(handle)
+            case Cancel(handle):
+                if self._stepper is not None:
+                    self._stepper.drop(handle)
+            case None:
+                pass
+
+
+def _prompt_ids(prompt: str | tuple[int, ...], request: GenerationRequest, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Returns a prompt's token ids. Raises InvalidRequestError for one that the model does not have."""
+    if isinstance(prompt, str):
+        return tuple(tokenizer.encode(prompt, request.add_special_tokens)) or tokenizer.default_prompt
+    for token in prompt:
+        if token >= tokenizer.vocab_size:
+            raise errors.InvalidRequestError(f'prompt holds the token {token}, but the vocabulary of {request.model!r} '
+                                             f'ends at {tokenizer.vocab_size - 1}.', param='prompt')
+    return prompt
+
+
+def _handle(request: GenerationRequest, prompts: tuple[tuple[int, ...], ...], tokenizer: Tokenizer,
+            on_cancel: Callable[[RequestHandle], None]) -> RequestHandle:
+    """Returns the handle of a request, with an answer to be for each candidate of each prompt."""
+    handle = RequestHandle(prompts, on_cancel)
+    seed = secrets.randbits(63) if request.params.seed is None else request.params.seed
+    for choice in range(len(prompts) * request.candidates):
+        prompt, candidate = divmod(choice, request.candidates)
+        sequence = Sequence(list(prompts[prompt]), len(prompts[prompt]), request.params, (seed, prompt, candidate),
+                            scores_prompt=request.echo and request.params.logprobs is not None)
+        handle.answers.append(Answer(sequence, handle, choice, request, tokenizer))
+    return handle
+
+
+def _shutting_down() -> errors.ShuttingDownError:
+    return errors.ShuttingDownError('The server is shutting down. Please try again shortly.', retry_after_s=5)

@@ -1,0 +1,153 @@
+"""Which of the models on offer is in memory, which one is wanted there, and how each of them stands.
+
+One model is resident at a time. Asked by HTTP threads, changed by the engine thread; a lock guards what both touch.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, replace
+
+from sandle import errors
+from sandle.engine.engine import ModelInfo, ModelStatus
+from sandle.engine.runner import LoadedModel, LoadError, ModelLoader
+
+logger = logging.getLogger(__name__)
+
+LOADING_RETRY_AFTER_S = 2
+FIRST_RETRY_S, LAST_RETRY_S = 5.0, 300.0
+UNUSED_FOR_S = 30.0  # a model just loaded stays at least so long, or until its first request
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A model that could not be loaded, and the time (of `time.monotonic`) from which it may be tried again."""
+
+    cause: str
+    wait_s: float
+    retry_at_s: float
+
+
+class Residency:
+    """The models on offer, and the one in memory. `preload` is wanted from the start, and again whenever it failed."""
+
+    def __init__(self, models: Many[ModelInfo], loader: ModelLoader, preload: str) -> None:
+        self._models = {info.id: info for info in models}
+        self._loader = loader
+        self._preload = preload
+        self._lock = threading.Lock()
+        self._loaded: LoadedModel | None = None
+        self._loaded_id: str | None = None
+        self._wanted: str | None = preload
+        self._failures: dict[str, Failure] = {}
+        self._unused_until_s = 0.0
+        self._update(preload, status=ModelStatus.LOADING)
+
+    def models(self) -> list[ModelInfo]:
+        """Returns every model on offer. Any thread."""
+        with self._lock:
+            return list(self._models.values())
+
+    def is_ready(self) -> bool:
+        """Returns whether a model is in memory. Any thread."""
+        return self._loaded is not None
+
+    def use(self, model: str) -> LoadedModel:
+        """Returns a model that is in memory; asks for it to be loaded if it is not. Any thread.
+
+        Raises ModelNotFoundError, ModelLoadingError, and UnavailableError with the cause when loading has failed.
+        """
+        with self._lock:
+            if model not in self._models:
+                raise errors.ModelNotFoundError(model)
+            now_s = time.monotonic()
+            if self._loaded is not None and self._loaded_id == model and self._wanted is None:
+                self._unused_until_s = 0.0
+                return self._loaded
+            failure = self._failures.get(model)
+            if failure is not None and now_s < failure.retry_at_s:
+                raise errors.UnavailableError(f'The model {model!r} could not be loaded: {failure.cause}',
+                                              retry_after_s=int(failure.retry_at_s - now_s) + 1)
+            if self._wanted is None and now_s >= self._unused_until_s:
+                self._want(model)
+            raise errors.ModelLoadingError(
+                f'The model {model!r} is being loaded. Please try again shortly.' if self._wanted == model else
+                f'The model {model!r} is not loaded, and must wait for another one. Please try again shortly.',
+                retry_after_s=LOADING_RETRY_AFTER_S)
+
+    def wants_change(self) -> bool:
+        """Returns whether another model is to be loaded. Engine thread."""
+        with self._lock:
+            failure = self._failures.get(self._preload)
+            is_due = failure is not None and time.monotonic() >= failure.retry_at_s
+            if self._wanted is None and self._loaded is None and is_due:
+                self._want(self._preload)
+            return self._wanted is not None
+
+    def change(self) -> LoadedModel | None:
+        """Releases the model in memory and loads the one wanted; returns None when that fails. Engine thread.
+
+        Nothing may be running. When loading fails, the model that was there before is wanted again.
+        """
+        with self._lock:
+            assert self._wanted is not None, 'change() follows wants_change()'
+            wanted, previous = self._wanted, self._loaded_id
+        self.release()
+        started_s = time.monotonic()
+        logger.info('loading %s', wanted)
+        try:
+            loaded = self._loader.load(wanted, self._reporter(wanted))
+        except LoadError as error:
+            self._failed(wanted, previous, str(error))
+        except Exception:  # an edge: nothing that a model's files make a library raise may end the engine thread
+            logger.exception('loading %s failed unexpectedly', wanted)
+            self._failed(wanted, previous, 'an internal error, which the log holds')
+        else:
+            logger.info('%s is ready after %.1f s', wanted, time.monotonic() - started_s)
+            self._succeeded(wanted, loaded)
+            return loaded
+        return None
+
+    def release(self) -> None:
+        """Takes the model out of memory, if one is there. Engine thread."""
+        with self._lock:
+            loaded, self._loaded = self._loaded, None
+            if self._loaded_id is not None:
+                self._update(self._loaded_id, status=ModelStatus.AVAILABLE)
+            self._loaded_id = None
+        if loaded is not None:
+            loaded.runner.release()
+
+    def _want(self, model: str) -> None:
+        self._wanted = model
+        self._update(model, status=ModelStatus.LOADING)
+
+    def _update(self, model: str, *, status: ModelStatus, detail: str | None = None) -> None:
+        self._models[model] = replace(self._models[model], status=status, detail=detail)
+
+    def _reporter(self, model: str) -> Callable[[str], None]:
+        def report(progress: str) -> None:
+            with self._lock:
+                self._update(model, status=ModelStatus.LOADING, detail=progress)
+        return report
+
+    def _succeeded(self, model: str, loaded: LoadedModel) -> None:
+        with self._lock:
+            self._failures.pop(model, None)
+            self._loaded, self._loaded_id, self._wanted = loaded, model, None
+            self._unused_until_s = time.monotonic() + UNUSED_FOR_S
+            self._update(model, status=ModelStatus.READY)
+            self._models[model] = replace(self._models[model], context_length=loaded.context_length)
+
+    def _failed(self, model: str, previous: str | None, cause: str) -> None:
+        with self._lock:
+            last = self._failures.get(model)
+            wait_s = FIRST_RETRY_S if last is None else min(2 * last.wait_s, LAST_RETRY_S)
+            self._failures[model] = Failure(cause, wait_s, time.monotonic() + wait_s)
+            self._wanted = None
+            self._update(model, status=ModelStatus.ERROR, detail=cause)
+            if previous is not None:
+                self._want(previous)
+        logger.error('%s could not be loaded: %s (next try in %.0f s at the earliest)', model, cause, wait_s)

@@ -1,0 +1,101 @@
+"""The seam between the engine and a model: what the scheduler's plan needs done, and who does it.
+
+A runner knows tensors and slots; it knows neither text nor requests. Everything here runs on the engine thread.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # a type only: the scheduler and its tests need no torch
+    import torch
+
+
+class LoadError(Exception):
+    """A model cannot be loaded. The message is one line: the cause, and what the operator can do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One sequence's share of a step: `tokens` go into `slot` from position `start` on.
+
+    Whatever the slot holds from `start` on is overwritten. The logits after the last `logits` of the tokens are wanted:
+    0 in the middle of a prompt, 1 where a token is to be chosen, all of them where a prompt is scored.
+    """
+
+    slot: int
+    start: int
+    tokens: Sequence[int]
+    logits: int
+
+
+class ModelRunner(Protocol):
+    """A model with a fixed number of slots; a slot is one sequence's KV cache."""
+
+    @property
+    def slots(self) -> int:
+        """The number of slots."""
+        ...
+
+    def step(self, batch: Sequence[Work]) -> 'list[torch.Tensor]':
+        """Runs the model over prefill chunks and decode tokens together; every slot occurs at most once.
+
+        Returns, for each Work, a float32 tensor [work.logits, vocabulary].
+        """
+        ...
+
+    def copy_prefix(self, source: int, target: int, length: int) -> None:
+        """Makes the first `length` positions of slot `target` those of slot `source`."""
+        ...
+
+    def release(self) -> None:
+        """Frees the model's memory; the runner is not used again."""
+        ...
+
+
+class Tokenizer(Protocol):
+    """A model's tokenizer. `encode` is called on HTTP threads, many at once; the rest on any thread."""
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the largest token id that the model takes."""
+        ...
+
+    @property
+    def eos_ids(self) -> frozenset[int]:
+        """The tokens that end an answer."""
+        ...
+
+    @property
+    def default_prompt(self) -> tuple[int, ...]:
+        """What stands for an empty prompt: the beginning-of-text token, or else the end-of-text token."""
+        ...
+
+    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+        """Returns the token ids of a text."""
+        ...
+
+    def token_bytes(self, token: int) -> bytes:
+        """Returns the bytes that a token adds to a text; none for a special token."""
+        ...
+
+    def token_name(self, token: int) -> str:
+        """Returns how a special token is written, such as `</s>`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model in memory. `context_length` is the most tokens that prompt and completion may have together."""
+
+    runner: ModelRunner
+    tokenizer: Tokenizer
+    context_length: int
+
+
+class ModelLoader(Protocol):
+    """Brings a model into memory, on the engine thread. `release` of its runner undoes it."""
+
+    def load(self, model_id: str, report: Callable[[str], None]) -> LoadedModel:
+        """Loads a model of the catalog; `report` takes one line on how far it has come. Raises LoadError."""
+        ...

@@ -1,0 +1,42 @@
+"""One sequence on its way through the model: its tokens, its place, its end. Plain data of the engine thread."""
+
+import enum
+from dataclasses import dataclass
+
+from sandle.engine.engine import SamplingParams
+
+
+class Status(enum.Enum):
+    """Where a sequence stands."""
+
+    WAITING = 'waiting'
+    RUNNING = 'running'
+    ENDED = 'ended'
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """One choice of a request.
+
+    `tokens` holds the prompt and then what was generated; the first `computed` of them are in the slot. `noise_key`
+    tells the sequences of one seed apart. A sequence that `scores_prompt` needs the logits of its whole prompt.
+    """
+
+    tokens: list[int]
+    prompt_length: int
+    params: SamplingParams
+    noise_key: tuple[int, int, int]
+    scores_prompt: bool = False
+    status: Status = Status.WAITING
+    slot: int | None = None
+    computed: int = 0
+
+    @property
+    def generated(self) -> int:
+        """The number of tokens generated so far."""
+        return len(self.tokens) - self.prompt_length
+
+    @property
+    def is_prefilled(self) -> bool:
+        """Whether only the newest token is still to be computed, so that a step yields the next one."""
+        return self.computed >= len(self.tokens) - 1
