@@ -296,7 +296,14 @@ PYTHON
 }
 
 announce() {
-  local key=${SANDLE_AUTH_TOKEN:-}
+  local key
+  if [[ -n ${SANDLE_AUTH_TOKEN:-} ]]; then
+    key=$SANDLE_AUTH_TOKEN
+  elif [[ -n ${SANDLE_AUTH_TOKEN_FILE:-} ]]; then
+    key="any of those in $SANDLE_AUTH_TOKEN_FILE"
+  else
+    key=$(cat "$state/generated-key")
+  fi
   printf '\nSandle is ready.\n  URL:  %s/\n  key:  %s\n\n' "$url" "$key"
   say 'Ctrl+C ends everything'
 }

@@ -1,0 +1,207 @@
+#!/usr/bin/env bash
+# Every check of the project, with a summary at the end of what passed, failed and was skipped.
+#
+#   bash run-tests.bash              everything
+#   bash run-tests.bash STAGE...     only these: flake8 mypy shellcheck pytest page-lint page-unit page-browser fuzz
+#
+# Sets up what is missing first (.venv, the page), as run-local.bash does; honours its SANDLE_TORCH_INDEX_URL. A stage that
+# cannot run here is skipped and the summary says why; a stage that fails does not stop the others. What each stage printed
+# is kept in test-output/.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$root"
+output=$root/test-output
+bin=$root/.venv/bin
+stages=(flake8 mypy shellcheck pytest page-lint page-unit page-browser fuzz)
+wanted=("$@")
+summary=()
+failures=0
+skip_status=77  # what a stage returns to be counted as skipped, its reason being the last line it printed
+stack_pid=
+url=
+key=
+
+say() { printf '\n== %s\n' "$*"; }
+skip() { printf 'skipped: %s\n' "$*"; exit "$skip_status"; }
+
+forget_settings() { # the tests choose their own settings; whoever runs them may have others set
+  local name
+  for name in "${!SANDLE_@}"; do
+    [[ $name == SANDLE_TORCH_INDEX_URL ]] || unset "$name"
+  done
+}
+
+is_wanted() {
+  local each
+  [[ ${#wanted[@]} -gt 0 && $1 != setup ]] || return 0
+  for each in "${wanted[@]}"; do [[ $each != "$1" ]] || return 0; done
+  return 1
+}
+
+run_stage() { # NAME FUNCTION
+  local status began=$SECONDS log=$output/$1.log
+  is_wanted "$1" || return 0
+  say "$1"
+  # Not as a condition: that would turn off `set -e` inside.
+  set +e
+  (set -euo pipefail; "$2") 2>&1 </dev/null | tee "$log"
+  status=${PIPESTATUS[0]}
+  set -e
+  case $status in
+    0) note passed "$1" "$began" ;;
+    "$skip_status") note SKIPPED "$1" "$began" "$(tail -n 1 "$log" | sed 's/^skipped: //')" ;;
+    *) note FAILED "$1" "$began" "status $status, see test-output/$1.log"; failures=$((failures + 1)) ;;
+  esac
+}
+
+note() { # RESULT NAME BEGAN [REMARK]
+  summary+=("$(printf '%-8s %-13s %4d s  %s' "$1" "$2" "$((SECONDS - $3))" "${4:-}")")
+}
+
+# ---- stages
+
+set_up() {
+  bash run-local.bash --setup-only
+  "$bin/python" -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+}
+
+flake8_stage() { "$bin/flake8" . && echo 'flake8: nothing found'; }
+
+mypy_stage() { # strict; a folder at a time, because a hyphen keeps a component's folder from being a package
+  local folder folders=() status=0
+  for folder in sandle tests bench models; do
+    if holds_python "$folder"; then folders+=("$folder"); fi
+  done
+  "$bin/mypy" "${folders[@]}" || status=1
+  for folder in backend-hf backend-llama backend-stub openai-wrapper; do
+    holds_python "$folder" || continue
+    echo "in $folder:"
+    (cd "$folder" && MYPYPATH=$root "$bin/mypy" --config-file "$root/pyproject.toml" --cache-dir "$root/.mypy_cache/$folder" .) ||
+      status=1
+  done
+  return "$status"
+}
+
+holds_python() { [[ -n $(find "$1" -name '*.py' -print -quit 2>/dev/null) ]]; }
+
+shellcheck_stage() {
+  local checker=$bin/shellcheck files=() file
+  [[ -x $checker ]] || checker=$(command -v shellcheck) || skip 'shellcheck was not found'
+  while IFS= read -r file; do files+=("$file"); done < <(
+    find . \( -name node_modules -o -name .venv -o -name .git -o -name dist -o -name test-output \) -prune -o \
+      -type f \( -name '*.bash' -o -name '*.sh' -o -path './.ci/run' \) -print | LC_ALL=C sort)
+  "$checker" "${files[@]}"
+  echo "shellcheck: nothing found in ${#files[@]} scripts"
+}
+
+pytest_stage() { "$bin/pytest" -ra; }
+
+need_node_modules() { [[ -d demo/node_modules ]] || skip 'the page was not set up: Node.js 20 or newer with npm was not found'; }
+
+page_lint_stage() {
+  need_node_modules
+  cd demo
+  npm run --silent lint
+  npm run --silent typecheck
+}
+
+page_unit_stage() {
+  need_node_modules
+  cd demo
+  npm test
+}
+
+page_browser_stage() {
+  need_node_modules
+  local chromium
+  chromium=$(find_chromium) || skip 'chromium was not found (on Debian: apt-get install chromium)'
+  need_stack
+  cd demo
+  CHROMIUM_PATH=$chromium SANDLE_E2E_URL=$url SANDLE_E2E_KEY=$key npm run e2e
+}
+
+find_chromium() {
+  local name
+  for name in chromium chromium-browser google-chrome; do
+    command -v "$name" && return
+  done
+  ((EUID == 0)) && command -v apt-get >/dev/null || return 1
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >&2 || return 1
+  command -v chromium
+}
+
+fuzz_stage() { # made-up requests, good and bad, all of which must be answered as docs/swagger.yaml says
+  need_stack
+  timeout 180 "$bin/schemathesis" run docs/swagger.yaml --url "$url" --header "Authorization: Bearer $key" --seed 1 \
+    --phases examples,coverage,fuzzing --max-examples 25 --max-time 80 --request-timeout 30 --continue-on-failure \
+    --generation-database none --no-color
+}
+
+# ---- the running stack that the last two stages talk to
+
+start_stack() {
+  is_wanted page-browser || is_wanted fuzz || return 0
+  local began=$SECONDS port
+  say 'starting the stub stack'
+  port=$("$bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  key=$("$bin/python" -c 'import secrets; print(secrets.token_urlsafe(24))')
+  SANDLE_BACKEND=stub SANDLE_DEMO_PORT=$port SANDLE_AUTH_TOKEN=$key bash run-local.bash >"$output/stack.log" 2>&1 </dev/null &
+  stack_pid=$!
+  until grep -q '^Sandle is ready' "$output/stack.log"; do
+    if ((SECONDS - began > 60)) || ! kill -0 "$stack_pid" 2>/dev/null; then
+      tail -n 20 "$output/stack.log"
+      return 0
+    fi
+    sleep 0.2
+  done
+  url=http://127.0.0.1:$port
+}
+
+need_stack() {
+  [[ -n $url ]] || { echo 'the stub stack did not start: see test-output/stack.log'; exit 1; }
+}
+
+stop_stack() {
+  [[ -n $stack_pid ]] || return 0
+  kill -TERM "$stack_pid" 2>/dev/null || true
+  wait "$stack_pid" 2>/dev/null || true
+  stack_pid=
+}
+
+# ---- all of it
+
+check_names() {
+  local name
+  for name in ${wanted[@]+"${wanted[@]}"}; do
+    [[ " ${stages[*]} " == *" $name "* ]] || { echo "unknown stage '$name'; they are: ${stages[*]}" >&2; exit 2; }
+  done
+}
+
+report() {
+  say "summary ($SECONDS s)"
+  printf '%s\n' "${summary[@]}"
+  # pytest's own last line, which is else far above.
+  if is_wanted pytest; then grep -E '^=+ .*[0-9.]+s.* =+$' "$output/pytest.log" | tail -n 1 || echo 'pytest did not come to its end'; fi
+  ((failures == 0)) || { echo "$failures failed"; exit 1; }
+  echo 'nothing failed'
+}
+
+check_names
+forget_settings
+rm -rf "$output"
+mkdir -p "$output"
+trap stop_stack EXIT
+run_stage setup set_up
+((failures == 0)) || report
+run_stage flake8 flake8_stage
+run_stage mypy mypy_stage
+run_stage shellcheck shellcheck_stage
+run_stage pytest pytest_stage
+run_stage page-lint page_lint_stage
+run_stage page-unit page_unit_stage
+start_stack
+run_stage page-browser page_browser_stage
+run_stage fuzz fuzz_stage
+stop_stack
+report
