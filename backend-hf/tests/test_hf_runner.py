@@ -28,8 +28,9 @@ def tiny_model(family: str) -> transformers.PreTrainedModel:
         'gpt_neox': lambda: transformers.GPTNeoXConfig(**common, **sizes),
         'gpt2': lambda: transformers.GPT2Config(**common, n_embd=32, n_layer=3, n_head=4, n_positions=64),
         'gptj': lambda: transformers.GPTJConfig(**common, n_embd=32, n_layer=3, n_head=4, n_positions=64, rotary_dim=4),
-        'opt': lambda: transformers.OPTConfig(**common, hidden_size=32, ffn_dim=64, num_hidden_layers=3,
-                                              num_attention_heads=4, max_position_embeddings=64, word_embed_proj_dim=32),
+        'opt': lambda: transformers.OPTConfig(
+            **common, hidden_size=32, ffn_dim=64, num_hidden_layers=3, num_attention_heads=4,
+            max_position_embeddings=64, word_embed_proj_dim=32),
         'bloom': lambda: transformers.BloomConfig(**common, hidden_size=32, n_layer=3, n_head=4),
     }
     return transformers.AutoModelForCausalLM.from_config(configs[family]()).eval().float()

@@ -89,7 +89,7 @@ class Stepper:
         answer.emit(token, logprob, top)
 
     def _score_prompt(self, answer: Answer, start: int, logits: 'torch.Tensor') -> None:
-        """Notes the prompt's logprobs. Row i holds the logits after position start + i, so they judge the next token."""
+        """Notes the prompt's logprobs. Row i holds the logits after position start + i: they judge the next token."""
         sequence, request = answer.sequence, answer.request
         prompt = sequence.tokens[:sequence.prompt_length]
         if start == 0:

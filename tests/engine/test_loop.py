@@ -1,0 +1,306 @@
+"""The engine thread over scripted models: answers, errors, cancellation, loading and switching."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from sandle import errors
+from sandle.engine.engine import (Delta, Finished, FinishReason, GenerationRequest, Handle, ModelInfo, ModelStatus,
+                                  SamplingParams)
+from sandle.engine.loop import EngineLoop, EngineOptions
+from tests.engine.scripted import BOS, EOS, ScriptedLoader, completion
+
+PATIENCE_S = 10.0
+
+
+def info(model: str) -> ModelInfo:
+    """A model on offer."""
+    return ModelInfo(model, '', '', 0, ModelStatus.AVAILABLE, frozenset())
+
+
+def eventually(is_true: Callable[[], bool]) -> None:
+    """Waits for something that another thread brings about."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not is_true():
+        assert time.monotonic() < deadline_s, 'it did not come about'
+        time.sleep(0.005)
+
+
+def request(prompt: str | tuple[int, ...] = 'ab', model: str = 'first', *, candidates: int = 1, echo: bool = False,
+            prompts: tuple[str | tuple[int, ...], ...] = (), **sampling: Any) -> GenerationRequest:
+    """A request for greedy tokens; `sampling` are fields of SamplingParams."""
+    return GenerationRequest('id', model, prompts or (prompt,), candidates=candidates, echo=echo,
+                             params=SamplingParams(**{'temperature': 0.0, 'max_tokens': 5, **sampling}),
+                             add_special_tokens=False)
+
+
+def collect(handle: Handle) -> tuple[list[Delta], Finished]:
+    """Reads a request to its end."""
+    deltas = []
+    while not isinstance(event := handle.get(PATIENCE_S), Finished):
+        deltas.append(event)
+    return deltas, event
+
+
+def text(deltas: Sequence[Delta], choice: int = 0) -> str:
+    """The text of one choice."""
+    return ''.join(delta.text for delta in deltas if delta.choice == choice)
+
+
+def greedy(prompt: str, count: int) -> str:
+    """The scripted model's answer."""
+    return bytes(completion(list(prompt.encode()), count)).decode()
+
+
+class Started:
+    """An engine and its loader; ended by the fixture."""
+
+    def __init__(self) -> None:
+        self.engines: list[EngineLoop] = []
+
+    def __call__(self, loader: ScriptedLoader, options: EngineOptions = EngineOptions()) -> EngineLoop:
+        engine = EngineLoop([info('first'), info('second')], loader, 'first', options)
+        self.engines.append(engine)
+        return engine
+
+
+@pytest.fixture
+def start() -> Iterator[Started]:
+    """Starts engines that end with the test."""
+    started = Started()
+    yield started
+    for engine in started.engines:
+        engine.shutdown()
+
+
+def ready(start: Started, loader: ScriptedLoader, options: EngineOptions = EngineOptions()) -> EngineLoop:
+    """An engine whose first model is in memory."""
+    engine = start(loader, options)
+    eventually(engine.is_ready)
+    return engine
+
+
+def status(engine: EngineLoop, model: str) -> ModelStatus:
+    """A model's status."""
+    return next(info.status for info in engine.models() if info.id == model)
+
+
+def test_answer_has_text_tokens_reason_and_usage(start: Started) -> None:
+    engine = ready(start, ScriptedLoader())
+    deltas, usage = collect(engine.submit(request('ab', max_tokens=5, logprobs=2)))
+    assert text(deltas) == greedy('ab', 5)
+    assert deltas[-1].finish_reason is FinishReason.LENGTH
+    assert usage == Finished(prompt_tokens=2, completion_tokens=5)
+    for token in (token for delta in deltas for token in delta.tokens):
+        assert token.top is not None and len(token.top) == 2
+        assert token.top[0] == (token.text, token.logprob), 'greedy: the chosen token is the likeliest'
+
+
+def test_end_token_ends_with_stop_and_is_in_no_text(start: Started) -> None:
+    engine = ready(start, ScriptedLoader(likeliest=lambda tokens: EOS if len(tokens) == 4 else ord('x')))
+    deltas, usage = collect(engine.submit(request('ab', max_tokens=9, logprobs=0)))
+    assert (text(deltas), deltas[-1].finish_reason) == ('xx', FinishReason.STOP)
+    assert [token.text for delta in deltas for token in delta.tokens] == ['x', 'x', '</s>']
+    assert usage.completion_tokens == 3
+    ignoring, _ = collect(engine.submit(request('ab', max_tokens=4, ignore_eos=True)))
+    assert (text(ignoring), ignoring[-1].finish_reason) == ('xxx', FinishReason.LENGTH)
+    at_least, _ = collect(engine.submit(request('ab', max_tokens=9, min_tokens=3)))
+    assert len(at_least) > 3, 'the end token is not chosen before min_tokens'
+
+
+def test_stop_string_ends_the_answer_before_it(start: Started) -> None:
+    engine = ready(start, ScriptedLoader())
+    whole = greedy('ab', 8)
+    stop = whole[3:5]
+    deltas, _ = collect(engine.submit(request('ab', max_tokens=8, stops=('never', stop))))
+    assert text(deltas) == whole[:whole.index(stop)]
+    assert deltas[-1].finish_reason is FinishReason.STOP
+
+
+def test_text_held_back_for_a_stop_comes_at_the_end(start: Started) -> None:
+    engine = ready(start, ScriptedLoader())
+    whole = greedy('ab', 4)
+    deltas, _ = collect(engine.submit(request('ab', max_tokens=4, stops=(whole[-2:] + 'X',))))
+    assert text(deltas) == whole
+
+
+def test_several_prompts_and_candidates_are_numbered_in_the_contracts_order(start: Started) -> None:
+    engine = ready(start, ScriptedLoader(slots=2))
+    handle = engine.submit(request(prompts=('ab', 'cd', (101, 102)), candidates=2))
+    deltas, usage = collect(handle)
+    assert [text(deltas, choice) for choice in range(6)] == [greedy(p, 5) for p in ('ab', 'ab', 'cd', 'cd', 'ef', 'ef')]
+    assert usage == Finished(prompt_tokens=6, completion_tokens=30), 'each prompt counts once'
+    assert handle.prompt_ids == ((97, 98), (99, 100), (101, 102))
+
+
+def test_seeded_samples_do_not_depend_on_the_neighbours(start: Started) -> None:
+    engine = ready(start, ScriptedLoader())
+    alone, _ = collect(engine.submit(request('ab', temperature=1.9, seed=7, max_tokens=12, candidates=2)))
+    handles = [engine.submit(request(prompt, temperature=1.9, seed=7, max_tokens=12, candidates=2))
+               for prompt in ('xyz', 'ab', 'abab')]
+    among, _ = collect(handles[1])
+    assert [text(among, choice) for choice in (0, 1)] == [text(alone, choice) for choice in (0, 1)]
+    assert text(alone, 0) != text(alone, 1), 'the candidates of one seed differ'
+
+
+def test_echo_shows_the_prompt_first_and_scores_it(start: Started) -> None:
+    engine = ready(start, ScriptedLoader(), EngineOptions(max_batch_tokens=2))  # so that it is scored in chunks
+    deltas, usage = collect(engine.submit(request('abcdefg', max_tokens=1, echo=True, logprobs=1)))
+    assert deltas[0].is_prompt and deltas[0].text == 'abcdefg'
+    tokens = deltas[0].tokens
+    assert [token.text for token in tokens] == list('abcdefg')
+    assert tokens[0].logprob is None and all(token.logprob is not None for token in tokens[1:])
+    alone, _ = collect(engine.submit(request('abc', max_tokens=1, logprobs=1)))
+    assert alone[0].tokens[0].top == tokens[3].top, 'what is likely after abc'
+    assert usage == Finished(7, 1)
+
+
+def test_max_tokens_0_scores_and_generates_nothing(start: Started) -> None:
+    engine = ready(start, ScriptedLoader())
+    deltas, usage = collect(engine.submit(request('abc', max_tokens=0, echo=True)))
+    assert text(deltas) == 'abc' and deltas[-1].finish_reason is FinishReason.LENGTH
+    assert usage == Finished(3, 0)
+
+
+def test_empty_prompt_is_the_beginning_of_text(start: Started) -> None:
+    handle = ready(start, ScriptedLoader()).submit(request(''))
+    assert handle.prompt_ids == ((BOS,),)
+
+
+@pytest.mark.parametrize(('wrong', 'error', 'param'), [
+    (request('ab', model='third'), errors.ModelNotFoundError, 'model'),
+    (request('a' * 100, max_tokens=29), errors.ContextLengthExceededError, 'max_tokens'),
+    (request('a' * 200), errors.ContextLengthExceededError, 'prompt'),
+    (request('ab', max_tokens=2 ** 63 - 1), errors.ContextLengthExceededError, 'max_tokens'),
+    (request((5, 300)), errors.InvalidRequestError, 'prompt'),
+    (request('ab', logit_bias=((300, 1.0),)), errors.InvalidRequestError, 'logit_bias'),
+])
+def test_wrong_requests_are_refused_at_once(start: Started, wrong: GenerationRequest, error: type[errors.ApiError],
+                                            param: str) -> None:
+    engine = ready(start, ScriptedLoader())
+    with pytest.raises(error) as raised:
+        engine.submit(wrong)
+    assert raised.value.param == param
+    collect(engine.submit(request('a' * 100, max_tokens=28)))
+
+
+def test_a_step_that_fails_ends_its_members_and_nobody_else(start: Started) -> None:
+    loader = ScriptedLoader()
+    engine = ready(start, loader)
+    loader.runners['first'].fails_on = lambda work: list(work.tokens) == [ord('!')]
+    with pytest.raises(errors.InternalError):
+        collect(engine.submit(request('!')))
+    loader.runners['first'].held = [[] for _ in range(4)]  # what the slots held is lost, and must not be built upon
+    assert text(collect(engine.submit(request('ab')))[0]) == greedy('ab', 5)
+
+
+def test_cancel_frees_the_slot_and_counts_what_was_used(start: Started) -> None:
+    loader = ScriptedLoader(slots=1, context_length=10 ** 6)
+    engine = ready(start, loader)
+    endless = engine.submit(request('ab', max_tokens=10 ** 5, ignore_eos=True))
+    waiting = engine.submit(request('cd'))
+    assert isinstance(endless.get(PATIENCE_S), Delta)
+    used = endless.cancel()
+    assert used.prompt_tokens == 2 and used.completion_tokens >= 1
+    assert text(collect(waiting)[0]) == greedy('cd', 5)
+    assert endless.cancel().completion_tokens < 10 ** 5
+    waiting.cancel()
+
+
+def test_get_times_out_while_nothing_comes(start: Started) -> None:
+    loader = ScriptedLoader()
+    engine = ready(start, loader)
+    loader.runners['first'].gate = threading.Event()
+    handle = engine.submit(request('ab'))
+    with pytest.raises(TimeoutError):
+        handle.get(0.01)
+    loader.runners['first'].gate.set()
+    collect(handle)
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_back(start: Started) -> None:
+    loader = ScriptedLoader(slots=1)
+    engine = ready(start, loader, EngineOptions(max_queue=2))
+    loader.runners['first'].gate = threading.Event()
+    handles = [engine.submit(request('ab')) for _ in range(3)]
+    with pytest.raises(errors.QueueFullError) as raised:
+        engine.submit(request('ab'))
+    assert raised.value.headers() == {'Retry-After': '1'}
+    loader.runners['first'].gate.set()
+    for handle in handles:
+        collect(handle)
+
+
+def test_shutdown_ends_running_and_later_requests(start: Started) -> None:
+    loader = ScriptedLoader(slots=1, context_length=10 ** 6)
+    engine = ready(start, loader)
+    handle = engine.submit(request('ab', max_tokens=10 ** 5, ignore_eos=True))
+    handle.get(PATIENCE_S)
+    engine.shutdown()
+    with pytest.raises(errors.ShuttingDownError):
+        collect(handle)
+    with pytest.raises(errors.ShuttingDownError):
+        engine.submit(request('ab'))
+    assert loader.runners['first'].is_released and not engine.is_ready()
+
+
+def test_another_model_is_loaded_on_demand_after_the_running_requests(start: Started) -> None:
+    loader = ScriptedLoader()
+    engine = ready(start, loader)
+    loader.runners['first'].gate = threading.Event()
+    running = engine.submit(request('ab'))
+    with pytest.raises(errors.ModelLoadingError) as raised:
+        engine.submit(request('ab', model='second'))
+    assert 'Retry-After' in raised.value.headers()
+    assert status(engine, 'second') is ModelStatus.LOADING
+    with pytest.raises(errors.ModelLoadingError):
+        engine.submit(request('ab'))  # else the first model's users could keep the second one out for ever
+    loader.runners['first'].gate.set()
+    assert text(collect(running)[0]) == greedy('ab', 5)
+    eventually(lambda: status(engine, 'second') is ModelStatus.READY)
+    assert status(engine, 'first') is ModelStatus.AVAILABLE and loader.runners['first'].is_released
+    collect(engine.submit(request('ab', model='second')))
+
+
+def test_a_model_just_loaded_serves_before_it_gives_way(start: Started) -> None:
+    loader = ScriptedLoader()
+    engine = ready(start, loader)
+    with pytest.raises(errors.ModelLoadingError):
+        engine.submit(request('ab', model='second'))
+    collect(engine.submit(request('ab')))
+    with pytest.raises(errors.ModelLoadingError):
+        engine.submit(request('ab', model='second'))
+    eventually(lambda: status(engine, 'second') is ModelStatus.READY)
+
+
+def test_a_model_that_cannot_be_loaded_says_why_and_the_former_one_returns(start: Started) -> None:
+    loader = ScriptedLoader()
+    loader.broken.add('second')
+    engine = ready(start, loader)
+    collect(engine.submit(request('ab')))
+    with pytest.raises(errors.ModelLoadingError):
+        engine.submit(request('ab', model='second'))
+    eventually(lambda: status(engine, 'second') is ModelStatus.ERROR and engine.is_ready())
+    with pytest.raises(errors.UnavailableError, match='download it again') as raised:
+        engine.submit(request('ab', model='second'))
+    assert 1 <= int(raised.value.headers()['Retry-After']) <= 6
+    collect(engine.submit(request('ab')))
+    assert loader.loads == ['first', 'second', 'first']
+
+
+def test_the_preloaded_model_is_tried_again_after_a_failure(start: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('sandle.engine.residency.FIRST_RETRY_S', 0.05)
+    monkeypatch.setattr('sandle.engine.loop.IDLE_WAIT_S', 0.02)
+    loader = ScriptedLoader()
+    loader.broken.add('first')
+    engine = start(loader)
+    eventually(lambda: len(loader.loads) >= 2)
+    assert not engine.is_ready()
+    [first] = [info for info in engine.models() if info.id == 'first']
+    assert first.detail is not None
+    loader.broken.clear()
+    eventually(engine.is_ready)
+    collect(engine.submit(request('ab')))
