@@ -1,7 +1,7 @@
 """The control endpoint for faults, on the backend alone: what stands in front of it does not pass it on.
 
     POST /faults {"directive": "hang", "path": "/v1/models", "count": 2}
-        arms a fault (see `stub_faults`) for the next `count` requests to a path (default 1; null: until cleared)
+        arms a fault (see `stub_faults`) for the next `count` requests to a path (default 1; 0: until cleared)
     DELETE /faults
         disarms everything
     GET /faults
@@ -27,7 +27,7 @@ class ArmRequest(protocol.WireModel):
 
     directive: str
     path: str = '/v1/completions'
-    count: Annotated[int, Field(ge=1)] | None = 1
+    count: Annotated[int, Field(ge=0)] = 1
 
 
 class Armory:
@@ -35,10 +35,10 @@ class Armory:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._armed: dict[str, tuple[Fault, str, int | None]] = {}
+        self._armed: dict[str, tuple[Fault, str, int]] = {}
 
-    def arm(self, path: str, directive: str, count: int | None) -> None:
-        """Arms a fault for the next `count` requests to a path, or for all. Raises InvalidRequestError."""
+    def arm(self, path: str, directive: str, count: int) -> None:
+        """Arms a fault for the next `count` requests to a path, or for all if that is 0. Raises InvalidRequestError."""
         fault = stub_faults.parse(directive)
         with self._lock:
             self._armed[path] = fault, directive, count
@@ -54,11 +54,11 @@ class Armory:
             if path not in self._armed:
                 return None
             fault, directive, count = self._armed.pop(path)
-            if count is None or count > 1:
-                self._armed[path] = fault, directive, None if count is None else count - 1
+            if count != 1:
+                self._armed[path] = fault, directive, max(0, count - 1)
             return fault
 
-    def listing(self) -> list[dict[str, str | int | None]]:
+    def listing(self) -> list[dict[str, str | int]]:
         """Returns what is armed."""
         with self._lock:
             return [{'path': path, 'directive': directive, 'count': count}
