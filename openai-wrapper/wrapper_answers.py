@@ -1,0 +1,53 @@
+"""What a backend's unstreamed answer becomes: itself, when it keeps to the API; else the error that it amounts to.
+
+So a client meets the API's error body also where a backend is another server, or one behind a proxy that speaks HTML.
+"""
+
+import json
+
+from sandle import errors
+
+MAX_ERROR_BYTES = 64 * 1024  # of a backend's error that are looked at
+# A client must not take the wrapper's trouble with a backend (401, 403, a redirect) for its own.
+ERRORS: dict[int, type[errors.ApiError]] = {
+    400: errors.InvalidRequestError, 404: errors.NotFoundError, 405: errors.InternalError,
+    413: errors.BodyTooLargeError, 415: errors.InternalError, 422: errors.InvalidRequestError,
+    429: errors.RateLimitError, 500: errors.InternalError, 503: errors.UnavailableError}
+PASSED_STATUSES = frozenset({*range(400, 600)}) - {401, 403, 407}
+
+
+def check(status: int, content_type: str, retry_after: str | None, body: bytes) -> None:
+    """Raises the ApiError that an answer amounts to; returns for one that may be passed on as it is."""
+    is_json = content_type.partition(';')[0].strip().lower() == 'application/json'
+    if 200 <= status < 300 and is_json:
+        return
+    content = _content(body) if is_json else None
+    if status in PASSED_STATUSES and _is_error_body(content):
+        return
+    kind = ERRORS.get(status)
+    if kind is None:
+        raise errors.BadGatewayError(f'The backend of this model gave an answer with status {status} that is none.')
+    message = _message(content) or f'The backend of this model refused the request with status {status}.'
+    raise kind(message, retry_after_s=int(retry_after) if retry_after and retry_after.isdecimal() else None)
+
+
+def _content(body: bytes) -> object:
+    try:
+        return json.loads(body[:MAX_ERROR_BYTES])
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_error_body(content: object) -> bool:
+    error = content.get('error') if isinstance(content, dict) else None
+    return (isinstance(error, dict) and error.keys() >= {'message', 'type', 'param', 'code'}
+            and isinstance(error['message'], str))
+
+
+def _message(content: object) -> str | None:
+    """Returns what other servers say: in `error.message`, `error`, `message` or `detail`."""
+    if not isinstance(content, dict):
+        return None
+    error = content.get('error')
+    places = [error.get('message') if isinstance(error, dict) else error, content.get('message'), content.get('detail')]
+    return next((place for place in places if isinstance(place, str) and place), None)

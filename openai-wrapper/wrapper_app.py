@@ -1,0 +1,88 @@
+"""The wrapper's HTTP endpoints: who asks, for which model, and where it is passed on.
+
+Knows the API's requests; never reads a token's meaning.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import flask
+
+from sandle import app as http
+from sandle import protocol
+from sandle.app import Lifecycle
+from wrapper_access import add_access_log, record
+from wrapper_auth import Guard
+from wrapper_cors import add_cors
+from wrapper_forward import Forwarder
+from wrapper_keys import Keys
+from wrapper_page import StaticFile, add_page
+from wrapper_registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator decides about requests.
+
+    `pass_fields`: request fields beyond the protocol's that backends get. `is_key_user`: backends get the key's id as
+    `user` in place of what the client sent. `pages`: static files by address.
+    """
+
+    pass_fields: frozenset[str] = frozenset()
+    is_key_user: bool = False
+    cors_origins: Collection[str] = ()
+    pages: Mapping[str, StaticFile] = field(default_factory=dict)
+
+
+def create_app(lifecycle: Lifecycle, keys: Keys, registry: Registry, forwarder: Forwarder,
+               policy: Policy) -> flask.Flask:
+    """Returns the wrapper's application."""
+    app = http.create_app('openai-wrapper', lifecycle)
+    add_access_log(app, is_quiet=frozenset({'health', 'ready'}))
+    add_cors(app, policy.cors_origins)
+    guard = Guard(app, keys)
+    for endpoint in ('health', 'ready'):
+        guard.make_public(endpoint)
+    _add_api(app, lifecycle, registry, forwarder, policy)
+    add_page(app, guard, policy.pages)
+    return app
+
+
+def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forwarder: Forwarder, policy: Policy) -> None:
+
+    def list_models() -> flask.Response:
+        return _json(protocol.ModelList(data=registry.models()))
+
+    def get_model(model: str) -> flask.Response:
+        record().model = model
+        return _json(registry.model(model))
+
+    def post_completions() -> flask.Response:
+        body = http.read_json()
+        request = protocol.parse(protocol.CompletionRequest, body)
+        record().model = request.model
+        return forwarder.forward(registry.backends(request.model), '/v1/completions', _reduce(body, policy))
+
+    def ready() -> tuple[dict[str, str], int]:
+        if lifecycle.is_draining:
+            return {'status': 'draining'}, 503
+        return ({'status': 'ready'}, 200) if registry.is_ready() else ({'status': 'loading'}, 503)
+
+    app.add_url_rule('/v1/models', view_func=list_models)
+    app.add_url_rule('/v1/models/<path:model>', view_func=get_model)
+    app.add_url_rule('/v1/completions', view_func=post_completions, methods=['POST'])
+    app.add_url_rule('/ready', view_func=ready)
+
+
+def _reduce(body: Mapping[str, object], policy: Policy) -> bytes:
+    """Returns the request that a backend gets: known fields only, null ones left out, since null means the default."""
+    passed = protocol.CompletionRequest.model_fields.keys() | policy.pass_fields
+    request = {name: value for name, value in body.items() if name in passed and value is not None}
+    if policy.is_key_user:
+        request['user'] = record().key_id
+    return json.dumps(request, ensure_ascii=False, separators=(',', ':')).encode()
+
+
+def _json(model: protocol.ModelObject | protocol.ModelList) -> flask.Response:
+    return flask.Response(model.model_dump_json(), mimetype='application/json')

@@ -1,0 +1,170 @@
+"""Which keys are good, and by which id a key may be spoken of. Keys are held as SHA-256 digests only.
+
+Knows files; knows nothing of HTTP. A key's id is the public part of `sk-<id>-<secret>`, or for any other key the first
+eight hex digits of its digest.
+"""
+
+import hashlib
+import hmac
+import logging
+import os
+import re
+import secrets
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+KEY = re.compile(r'[!-~]+')  # visible ASCII: what an HTTP header carries unharmed
+GENERATED_KEY = re.compile(r'sk-([A-Za-z0-9]{8})-[A-Za-z0-9_-]{43}')
+KEY_FILE_NAME = 'generated-key'
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """What is kept of a key."""
+
+    digest: bytes
+    id: str
+
+
+StoredKeys = Mapping[bytes, StoredKey]  # by digest
+
+
+class BadKeyError(ValueError):
+    """A key that cannot be one; the message never holds it."""
+
+
+def digest(key: str) -> bytes:
+    """Returns what is stored of a key. SHA-256 is enough for secrets of this length."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def key_id(key: str) -> str:
+    """Returns the id by which a key appears in logs and as `user`."""
+    generated = GENERATED_KEY.fullmatch(key)
+    return generated[1] if generated else digest(key).hex()[:8]
+
+
+def new_key() -> str:
+    """Returns a new random key: an id of 8 characters and 256 bits of secret."""
+    return f'sk-{secrets.token_hex(4)}-{secrets.token_urlsafe(32)}'
+
+
+def store(keys: Iterable[str]) -> dict[bytes, StoredKey]:
+    """Returns what is kept of keys. Raises BadKeyError."""
+    result = {}
+    for key in keys:
+        if not KEY.fullmatch(key):
+            raise BadKeyError('a key must not be empty and must hold visible ASCII characters only, no spaces')
+        result[digest(key)] = StoredKey(digest(key), key_id(key))
+    return result
+
+
+def generated_key(state_dir: Path | None) -> tuple[str, bool]:
+    """Returns the generated key and whether it is new.
+
+    With a state folder it is kept there, in a file that only its owner can read, and found again. Raises OSError, and
+    BadKeyError for a file that holds no key.
+    """
+    if state_dir is None:
+        return new_key(), True
+    path = state_dir / KEY_FILE_NAME
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w', encoding='ascii') as file:
+            key = new_key()
+            file.write(f'{key}\n')
+        return key, True
+    except FileExistsError:
+        key = path.read_text(encoding='ascii', errors='replace').strip()
+        store([key])
+        return key, False
+
+
+def parse_key_file(content: bytes) -> dict[bytes, StoredKey]:
+    """Reads a key file: one key a line, `#` starts a comment line, blank lines are ignored. Raises BadKeyError."""
+    result: dict[bytes, StoredKey] = {}
+    for number, line in enumerate(content.decode('utf-8-sig', 'replace').splitlines(), start=1):
+        key = line.strip()
+        if not key:
+            logger.warning('line %d of the key file is blank and ignored', number)
+        elif not key.startswith('#'):
+            try:
+                result |= store([key])
+            except BadKeyError as error:
+                raise BadKeyError(f'line {number} of the key file: {error}') from None
+    return result
+
+
+class Keys:
+    """The keys that open the door: given ones, and those of a file that is read again while the process runs.
+
+    `find` is for any thread; the file is followed on a thread of its own.
+    """
+
+    def __init__(self, given: StoredKeys, path: Path | None = None) -> None:
+        """Reads the file for the first time. Raises OSError and BadKeyError."""
+        self._given = dict(given)
+        self._path = path
+        self._content = path.read_bytes() if path is not None else b''
+        self._emptied: bytes | None = None
+        self._is_readable = True
+        self._from_file: StoredKeys = parse_key_file(self._content)
+        self._stopped = threading.Event()
+
+    def __len__(self) -> int:
+        return len(self._given) + len(self._from_file)
+
+    def accept(self, key: str) -> None:
+        """Takes one more key, before the process serves. Raises BadKeyError."""
+        self._given |= store([key])
+
+    def find(self, token: str) -> str | None:
+        """Returns the id of a good key, None for any other token."""
+        if not KEY.fullmatch(token):
+            return None
+        wanted = digest(token)
+        for keys in (self._given, self._from_file):
+            stored = keys.get(wanted)
+            if stored is not None and hmac.compare_digest(stored.digest, wanted):
+                return stored.id
+        return None
+
+    def watch(self, interval_s: float) -> None:
+        """Follows changes of the file from now on, each within `interval_s`."""
+        if self._path is not None:
+            threading.Thread(target=self._run, args=(self._path, interval_s / 2), name='keys', daemon=True).start()
+
+    def stop(self) -> None:
+        """Ends the following of the file."""
+        self._stopped.set()
+
+    def _run(self, path: Path, interval_s: float) -> None:
+        while not self._stopped.wait(interval_s):
+            self._reload(path)
+
+    def _reload(self, path: Path) -> None:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            if self._is_readable:
+                logger.error('the key file cannot be read, its last keys stay good: %s', error.strerror)
+            self._is_readable = False
+            return
+        self._is_readable = True
+        if content == self._content:
+            return
+        if not content.strip() and content != self._emptied:
+            self._emptied = content  # an editor may be about to write: believed when it is still so the next time
+            return
+        self._content = content
+        self._emptied = None
+        try:
+            self._from_file = parse_key_file(content)
+        except BadKeyError as error:
+            logger.error('the changed key file is refused, its last keys stay good: %s', error)
+            return
+        logger.info('the key file has changed: %d keys', len(self._from_file))
