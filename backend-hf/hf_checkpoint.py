@@ -1,0 +1,141 @@
+"""A model's folder, looked at before anything of it is loaded: is it whole, and is it safe?
+
+Only data is read: JSON and the headers of safetensors files. Weights are taken from safetensors alone, for a pickle
+can run code when it is read; a configuration that names code of its own (`auto_map`), or that reaches for the
+library's inner settings, is refused. Knows files; knows neither torch nor the Hub.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandle.engine.runner import LoadError
+
+# Keys that make the library import code, fetch code, or read other files than the ones looked at here.
+FORBIDDEN_KEYS = frozenset({'auto_map', '_attn_implementation_internal', '_experts_implementation_internal',
+                            'custom_pipelines', 'transformers_weights', 'fusion_config', 'kernel_config'})
+CONFIG_FILES = ('config.json', 'generation_config.json', 'tokenizer_config.json')
+TOKENIZER_FILES = ('tokenizer.json', 'tokenizer.model', 'vocab.json', 'tekken.json', 'spiece.model',
+                   'sentencepiece.bpe.model')
+PICKLES = ('*.bin', '*.pt', '*.pth', '*.ckpt', '*.pkl', '*.pickle')
+SINGLE = 'model.safetensors'
+INDEX = 'model.safetensors.index.json'
+MAX_HEADER_BYTES = 100 * 2 ** 20  # the format's own limit
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A folder that may be loaded. `stored_bytes` is the size of its weights as they are stored."""
+
+    folder: Path
+    parameters: int
+    stored_bytes: int
+
+
+def inspect(folder: Path) -> Checkpoint:
+    """Checks that a folder holds a whole model and nothing unsafe is asked for. Raises LoadError."""
+    if not folder.is_dir():
+        raise LoadError(f'There is no folder {folder}: check the path of the model.')
+    configs = {name: _read_json(folder / name) for name in CONFIG_FILES if (folder / name).is_file()}
+    if 'config.json' not in configs:
+        remedy = 'it holds an adapter, so merge it into its base model first' \
+            if (folder / 'adapter_config.json').is_file() else 'is it a model in the Hugging Face format?'
+        raise LoadError(f'{folder} has no config.json: {remedy}')
+    for name, config in configs.items():
+        _refuse_forbidden(folder / name, config)
+    if (folder / 'adapter_config.json').is_file():
+        raise LoadError(f'{folder} holds an adapter (adapter_config.json): merge it into its base model first.')
+    if configs['config.json'].get('quantization_config'):
+        raise LoadError(f'{folder} holds quantized weights, which cannot be read: use the unquantized model.')
+    files = weight_files(folder)
+    parameters = stored_bytes = 0
+    for file in files:
+        count, size = _measure(file)
+        parameters += count
+        stored_bytes += size
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise LoadError(f'{folder} has no tokenizer (tokenizer.json): copy it from the original model.')
+    return Checkpoint(folder, parameters, stored_bytes)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Returns the safetensors files that hold the weights. Raises LoadError when there are none or one is missing."""
+    if (folder / SINGLE).is_file():
+        return [folder / SINGLE]
+    if not (folder / INDEX).is_file():
+        pickle = next((file.name for pattern in PICKLES for file in sorted(folder.glob(pattern))), None)
+        if pickle is not None:
+            raise LoadError(f'{folder} has its weights only as a pickle ({pickle}), which could run code when read: '
+                            'convert them to safetensors.')
+        raise LoadError(f'{folder} has no weights: {SINGLE} or {INDEX} is missing.')
+    weight_map = _read_json(folder / INDEX).get('weight_map')
+    if not isinstance(weight_map, dict) or not weight_map or not all(isinstance(x, str) for x in weight_map.values()):
+        raise LoadError(f'{folder / INDEX} has no weight_map: the file is damaged; get it again.')
+    names = sorted(set(weight_map.values()))
+    for name in names:
+        if Path(name).name != name or not name.endswith('.safetensors'):
+            raise LoadError(f'{folder / INDEX} names {name!r}, which is not a safetensors file in the same folder.')
+        if not (folder / name).is_file():
+            raise LoadError(f'{folder / name} is missing: get the model again.')
+    return [folder / name for name in names]
+
+
+def _measure(file: Path) -> tuple[int, int]:
+    """Returns the numbers of parameters and of bytes of a safetensors file: 8 bytes of length, a JSON header, data."""
+    with file.open('rb') as stream:
+        prefix = stream.read(8)
+        length = struct.unpack('<Q', prefix)[0] if len(prefix) == 8 else 0
+        if not 2 <= length <= MAX_HEADER_BYTES:
+            raise LoadError(f'{file} is not a safetensors file, or is damaged: get the model again.')
+        header = _parse(file, stream.read(length))
+    tensors = [tensor for name, tensor in header.items() if name != '__metadata__']
+    try:
+        parameters = sum(math.prod(tensor['shape']) for tensor in tensors)
+        data_bytes = max((tensor['data_offsets'][1] for tensor in tensors), default=0)
+    except (TypeError, KeyError, IndexError):
+        raise LoadError(f'{file} has a damaged header: get the model again.') from None
+    if file.stat().st_size != 8 + length + data_bytes:
+        raise LoadError(f'{file} is incomplete ({file.stat().st_size} of {8 + length + data_bytes} bytes): '
+                        'get the model again.')
+    return parameters, data_bytes
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        return _parse(file, file.read_bytes())
+    except OSError as error:
+        raise LoadError(f'{file} cannot be read: {error.strerror}.') from error
+
+
+def _parse(file: Path, data: bytes) -> dict[str, Any]:  # Any: of unknown shape until it is looked at
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        raise LoadError(f'{file} is damaged (its JSON is not valid): get the model again.') from None
+    if not isinstance(value, dict):
+        raise LoadError(f'{file} is damaged (it does not hold an object): get the model again.')
+    return value
+
+
+def _refuse_forbidden(file: Path, config: dict[str, object]) -> None:
+    for key in _keys(config):
+        if key == 'auto_map':
+            raise LoadError(f'{file} asks to run code of its own (auto_map), which is not allowed: use a model of an '
+                            'architecture that is built in.')
+        if key in FORBIDDEN_KEYS:
+            raise LoadError(f'{file} sets {key!r}, which can make the library run foreign code: remove the key if '
+                            'you trust the model.')
+
+
+def _keys(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from value
+        for child in value.values():
+            yield from _keys(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _keys(child)

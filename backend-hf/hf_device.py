@@ -1,0 +1,153 @@
+"""Where a model goes and in which number format, chosen by what the machine has.
+
+Knows hardware and memory; knows nothing of models but their number of parameters. `detect` is the only function that
+looks at the machine, so that everything else can be tested for machines we do not have.
+"""
+
+import importlib.util
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+# Below this many parameters float32 is chosen on any CPU: a step is as fast as its overhead, and greedy answers are
+# the same on every machine. Above it, one pass over 277 M weights on two Zen 5 cores took 50 / 113 / 122 ms in float32
+# and 18 / 19 / 27 ms in bfloat16 at 1 / 4 / 16 rows, so a CPU with bfloat16 instructions uses them. Without them
+# bfloat16 is converted for every product and is slower than float32. float16 is never chosen on a CPU: half of
+# PyTorch's CPU kernels do not have it.
+FLOAT32_BELOW_PARAMETERS = 50_000_000
+
+DTYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16, 'float32': torch.float32}
+DEVICE_PATTERN = re.compile(r'auto|cpu|mps|cuda(:\d+)?')
+GIB = 2 ** 30
+
+
+class DeviceError(Exception):
+    """An option asks for what this machine does not have. The message is one line with a remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What the machine has."""
+
+    cuda_devices: int = 0
+    has_cuda_bf16: bool = False
+    has_mps: bool = False
+    has_fast_cpu_bf16: bool = False
+
+
+def detect() -> Hardware:
+    """Looks at the machine."""
+    cuda_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return Hardware(
+        cuda_devices=cuda_devices,
+        has_cuda_bf16=cuda_devices > 0 and all(
+            torch.cuda.get_device_capability(index) >= (8, 0) for index in range(cuda_devices)),
+        has_mps=torch.backends.mps.is_available(),
+        has_fast_cpu_bf16=_has_fast_cpu_bf16(Path('/proc/cpuinfo')))
+
+
+def _has_fast_cpu_bf16(cpuinfo: Path) -> bool:
+    """Whether the CPU multiplies bfloat16 by instructions of its own (x86: AVX-512 BF16 or AMX; ARM: BF16)."""
+    try:
+        words = set(cpuinfo.read_text(encoding='utf-8', errors='replace').split())
+    except OSError:  # no Linux
+        return False
+    return not words.isdisjoint({'avx512_bf16', 'amx_bf16', 'bf16'})
+
+
+def choose_device(option: str, hardware: Hardware) -> str:
+    """Returns cpu, mps, cuda (every GPU there is) or cuda:N for the value of --device. Raises DeviceError."""
+    if not DEVICE_PATTERN.fullmatch(option):
+        raise DeviceError(f'--device {option!r} is none of auto, cpu, cuda, cuda:N and mps.')
+    if option == 'auto':
+        return 'cuda' if hardware.cuda_devices else 'mps' if hardware.has_mps else 'cpu'
+    if option.startswith('cuda'):
+        if not hardware.cuda_devices:
+            reason = 'this build of PyTorch is for the CPU' if torch.version.cuda is None else 'no GPU was found'
+            raise DeviceError(f'--device {option}: {reason}; use --device cpu or auto.')
+        index = int(option.partition(':')[2] or 0)
+        if index >= hardware.cuda_devices:
+            raise DeviceError(f'--device {option}: this machine has {hardware.cuda_devices} GPU(s), counted from 0.')
+    if option == 'mps' and not hardware.has_mps:
+        raise DeviceError('--device mps: this machine has no Metal GPU; use --device cpu or auto.')
+    return option
+
+
+def check_load_in_8bit(device: str) -> None:
+    """Raises DeviceError when --load-in-8bit cannot work on a device (as `choose_device` returns it)."""
+    if not device.startswith('cuda'):
+        raise DeviceError('--load-in-8bit needs a CUDA GPU and is not available on this machine; leave it out.')
+    if importlib.util.find_spec('bitsandbytes') is None:
+        raise DeviceError('--load-in-8bit needs the package bitsandbytes, which is not installed here: '
+                          'pip install bitsandbytes.')
+
+
+def check_dtype(option: str, device: str) -> None:
+    """Raises DeviceError when a value of --dtype is of no use on a device."""
+    if option == 'float16' and device == 'cpu':
+        raise DeviceError('--dtype float16 does not work on a CPU; use bfloat16, float32 or auto.')
+
+
+def choose_dtype(option: str, device: str, hardware: Hardware, parameters: int, available_bytes: int) -> torch.dtype:
+    """Returns the number format for a model of so many parameters, given the memory that is free for it."""
+    if option != 'auto':
+        return DTYPES[option]
+    if device.startswith('cuda'):
+        return torch.bfloat16 if hardware.has_cuda_bf16 else torch.float16
+    if device == 'mps':
+        return torch.float16
+    if parameters < FLOAT32_BELOW_PARAMETERS:
+        return torch.float32
+    fits_in_float32 = 4 * parameters <= available_bytes
+    return torch.bfloat16 if hardware.has_fast_cpu_bf16 or not fits_in_float32 else torch.float32
+
+
+def available_memory(device: str, hardware: Hardware) -> int:
+    """Returns the bytes free for a model: the GPUs' memory where there is one, and the main memory's else."""
+    if device == 'cuda':
+        return sum(torch.cuda.mem_get_info(index)[0] for index in range(hardware.cuda_devices))
+    if device.startswith('cuda'):
+        return torch.cuda.mem_get_info(int(device.partition(':')[2]))[0]
+    return main_memory()
+
+
+def main_memory(root: Path = Path('/')) -> int:
+    """Returns the bytes of main memory that are free, within the container's limit; a lot where nothing says so."""
+    free = 2 ** 60
+    meminfo = _read(root / 'proc/meminfo')
+    if match := re.search(r'^MemAvailable:\s+(\d+) kB', meminfo, re.MULTILINE):
+        free = int(match[1]) * 1024
+    for limit_file, used_file, stat_file in (
+            ('memory.max', 'memory.current', 'memory.stat'),
+            ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes', 'memory/memory.stat')):
+        group = root / 'sys/fs/cgroup'
+        limit, used = _read(group / limit_file).strip(), _read(group / used_file).strip()
+        if limit.isdigit() and used.isdigit():
+            cached = re.search(r'^(?:total_)?inactive_file (\d+)', _read(group / stat_file), re.MULTILINE)
+            free = min(free, int(limit) - int(used) + (int(cached[1]) if cached else 0))
+    return max(0, free)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding='utf-8', errors='replace')
+    except OSError:
+        return ''
+
+
+def gib(size: int) -> str:
+    """Returns a number of bytes for people, such as `1.5 GiB`."""
+    return f'{size / GIB:.1f} GiB' if size >= GIB / 10 else f'{size / 2 ** 20:.1f} MiB'
+
+
+def make_offload_dir(folder: Path) -> None:
+    """Makes the folder of --offload-dir if it is not there. Raises DeviceError when it cannot be made or written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DeviceError(f'--offload-dir {folder} cannot be written: {error.strerror}.') from error

@@ -1,0 +1,197 @@
+"""Gets a model's files from the Hub, or finds them in its cache.
+
+What is in the cache whole is used as it is and nobody is asked, so that a start needs no network; pin a `revision` in
+models.json, or empty the cache, to have another version. Knows the Hub; knows nothing of what is in the files.
+"""
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import hf_checkpoint
+import httpx2
+import huggingface_hub
+from hf_device import gib
+from huggingface_hub import HfApi, constants, errors, file_download
+from huggingface_hub.utils.tqdm import tqdm as HubBar
+
+from sandle.engine.runner import LoadError
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar('Result')
+Report = Callable[[str], None]
+
+PATTERNS = ['*.safetensors', '*.json', '*.model', '*.txt', '*.jinja', '*.tiktoken']
+ASK_TIMEOUT_S = 8.0  # for the Hub to say what a repository holds; name resolution has no limit of its own
+CONNECT_TIMEOUT_S = 5.0
+REPORT_INTERVAL_S = 1.0
+LOG_INTERVAL_S = 10.0
+BYTES_BAR = 'huggingface_hub.snapshot_download'  # the client's name of its bar of bytes on disk
+CONVERSION_AUTHOR = 'SFconvertbot'  # the Hub's own service that offers safetensors as a pull request
+UNREACHABLE = (httpx2.TransportError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, TimeoutError)
+
+
+def fetch(repo: str, revision: str | None, report: Report) -> Path:
+    """Returns the folder with a repository's files, after downloading what is missing. Raises LoadError.
+
+    `report` is told bytes, total and rate about once a second.
+    """
+    cached = find_cached(repo, revision)
+    if cached is not None:
+        return cached
+    if constants.is_offline_mode():
+        raise LoadError(f'The model {repo!r} is not on this machine and HF_HUB_OFFLINE is set: unset it, or give a '
+                        'folder.')
+    report('asking the Hub for the list of files')
+    try:
+        revision, size = within(ASK_TIMEOUT_S, lambda: _choose_revision(repo, revision))
+        _check_disk(repo, size)
+        report(f'downloading {gib(size)}')
+        folder = huggingface_hub.snapshot_download(
+            repo, revision=revision, allow_patterns=PATTERNS, etag_timeout=CONNECT_TIMEOUT_S,
+            tqdm_class=_progress_class(repo, size, report))
+    except (*UNREACHABLE, errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
+        raise _load_error(repo, revision, error) from error
+    return Path(folder)
+
+
+def find_cached(repo: str, revision: str | None) -> Path | None:
+    """Returns the folder of the Hub's cache that holds a repository's files, if it is there and whole."""
+    for candidate in [revision] if revision is not None else ['main', *_cached_conversions(repo)]:
+        try:
+            folder = Path(huggingface_hub.snapshot_download(repo, revision=candidate, allow_patterns=PATTERNS,
+                                                            local_files_only=True))
+            hf_checkpoint.weight_files(folder)
+        except (errors.LocalEntryNotFoundError, errors.HFValidationError, LoadError):
+            continue
+        if (folder / 'config.json').is_file():
+            return folder
+    return None
+
+
+def within(timeout_s: float, work: Callable[[], Result]) -> Result:
+    """Runs work on a thread of its own and waits for it. Raises what it raises, and TimeoutError in time."""
+    outcome: list[Result] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:  # handed on to the caller, below
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name='hub', daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if failure:
+        raise failure[0]
+    if not outcome:
+        raise TimeoutError(f'no answer within {timeout_s:g} s')
+    return outcome[0]
+
+
+def _choose_revision(repo: str, revision: str | None) -> tuple[str, int]:
+    """Returns the revision to take and the bytes of its files. Raises LoadError when it has no safetensors."""
+    api = HfApi()
+    wanted = revision or 'main'
+    files = _files(api, repo, wanted)
+    if not _has_safetensors(files) and revision is None:
+        wanted = _find_conversion(api, repo) or wanted
+        files = files if wanted == 'main' else _files(api, repo, wanted)
+    if not _has_safetensors(files):
+        if any(Path(name).match(pattern) for name in files for pattern in hf_checkpoint.PICKLES):
+            raise LoadError(f'The model {repo!r} has its weights only as a pickle, which could run code when read: '
+                            'name a revision with safetensors in models.json, or convert it and give the folder.')
+        raise LoadError(f'The model {repo!r} has no weights in the safetensors format: choose another model.')
+    return wanted, sum(size for name, size in files.items() if any(Path(name).match(x) for x in PATTERNS))
+
+
+def _files(api: HfApi, repo: str, revision: str) -> dict[str, int]:
+    info = api.model_info(repo, revision=revision, files_metadata=True, timeout=CONNECT_TIMEOUT_S)
+    return {file.rfilename: file.size or 0 for file in info.siblings or ()}
+
+
+def _has_safetensors(files: dict[str, int]) -> bool:
+    return hf_checkpoint.SINGLE in files or hf_checkpoint.INDEX in files
+
+
+def _find_conversion(api: HfApi, repo: str) -> str | None:
+    """Returns the pull request of the Hub's conversion service that adds safetensors, if there is one.
+
+    Anyone may open a pull request with any weights; only that service's are taken.
+    """
+    for request in api.get_repo_discussions(repo, author=CONVERSION_AUTHOR, discussion_type='pull_request'):
+        if request.author == CONVERSION_AUTHOR and 'safetensors' in request.title and request.status == 'open':
+            return f'refs/pr/{request.num}'
+    return None
+
+
+def _cached_conversions(repo: str) -> list[str]:
+    """Returns the pull requests whose files were downloaded before: only those that `_find_conversion` chose are."""
+    folder = Path(constants.HF_HUB_CACHE, file_download.repo_folder_name(repo_id=repo, repo_type='model'))
+    return [f'refs/pr/{file.name}' for file in sorted((folder / 'refs' / 'refs' / 'pr').glob('*'))]
+
+
+def _check_disk(repo: str, size: int) -> None:
+    cache = Path(constants.HF_HUB_CACHE)
+    cache.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache).free
+    if size > free:
+        raise LoadError(f'The model {repo!r} needs {gib(size)} on the disk of {cache}, where {gib(free)} are free: '
+                        'make room, or set HF_HOME to a folder with more.')
+
+
+def _load_error(repo: str, revision: str | None, error: Exception) -> LoadError:
+    match error:
+        case errors.GatedRepoError():
+            return LoadError(f'The model {repo!r} is gated: accept its terms at {constants.ENDPOINT}/{repo} and set '
+                             'HF_TOKEN to a token of that account.')
+        case errors.RevisionNotFoundError():
+            return LoadError(f'The model {repo!r} has no revision {revision!r}: correct it in models.json.')
+        case errors.RepositoryNotFoundError():
+            return LoadError(f'The model {repo!r} is not on the Hub, or is private: check its name, or set HF_TOKEN.')
+        case errors.HFValidationError():
+            return LoadError(f'{repo!r} is neither a folder nor the name of a model on the Hub (owner/name).')
+        case errors.HfHubHTTPError():
+            return LoadError(f'The Hub answered {error.response.status_code} for the model {repo!r}: try again later.')
+        case _ if isinstance(error, UNREACHABLE):
+            return LoadError(f'The model {repo!r} is not on this machine and the Hub ({constants.ENDPOINT}) cannot be '
+                             'reached: connect the machine, or give the folder of a model.')
+        case _:
+            cause = (str(error).splitlines() or [type(error).__name__])[0]
+            return LoadError(f'The model {repo!r} cannot be stored in {constants.HF_HUB_CACHE}: {cause}')
+
+
+def _progress_class(repo: str, total: int, report: Report) -> type[HubBar]:
+    """Returns a class that the Hub's client uses for its progress bars, and that tells `report` and the log instead."""
+
+    class Progress(HubBar):
+        """Draws nothing. Of the client's bars, the one that counts bytes written to disk is told."""
+
+        started_s = time.monotonic()
+        reported_s = logged_s = 0.0
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: the client's and tqdm's arguments, passed on
+            self._is_told = kwargs.get('name') == BYTES_BAR
+            self._done = 0
+            super().__init__(*args, **kwargs | {'disable': True})  # type: ignore[no-untyped-call]
+
+        def update(self, n: float | None = 1) -> None:
+            self._done += int(n or 0)
+            now_s = time.monotonic()
+            if not self._is_told or now_s - Progress.reported_s < REPORT_INTERVAL_S:
+                return
+            Progress.reported_s = now_s
+            rate = self._done / max(now_s - Progress.started_s, 0.001)
+            line = f'downloading: {gib(self._done)} of {gib(total)}, {rate / 2 ** 20:.1f} MiB/s'
+            report(line)
+            if now_s - Progress.logged_s >= LOG_INTERVAL_S:
+                Progress.logged_s = now_s
+                logger.info('%s: %s', repo, line)
+
+    return Progress

@@ -1,0 +1,175 @@
+"""A Hugging Face tokenizer as the engine wants it: text to ids, and each id to the bytes that it adds to a text.
+
+Knows how the library's tokenizers write bytes into their vocabularies; knows nothing of requests or of the model but
+its special ids.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+BYTE_TOKEN = re.compile(r'<0x([0-9A-Fa-f]{2})>')
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialIds:
+    """What the model's configuration says of its tokens. `vocab_size` is the number of ids that the model takes."""
+
+    vocab_size: int
+    eos: frozenset[int]
+    bos: int | None
+
+
+class HfTokenizer:
+    """Implements `sandle.engine.runner.Tokenizer`. Every method may be called on any thread."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, special: SpecialIds) -> None:
+        self._tokenizer = tokenizer
+        self._special = special
+        self._lock = threading.Lock()  # the tokenizers written in Python promise nothing about threads
+        self._backend = tokenizer.backend_tokenizer if tokenizer.is_fast else None
+        if self._backend is not None:  # settings of training that a tokenizer.json may carry, which would cut prompts
+            self._backend.no_truncation()
+            self._backend.no_padding()
+        added = tokenizer.added_tokens_decoder
+        self._special_ids = frozenset(tokenizer.all_special_ids) | {
+            token for token, content in added.items() if content.special}
+        self._added = {token: str(content.content) for token, content in added.items()}
+        self._to_bytes = _converter(self._backend.decoder) if self._backend is not None else self._python_bytes
+        self._bytes: dict[int, bytes] = {}
+
+    @property
+    def vocab_size(self) -> int:
+        return self._special.vocab_size
+
+    @property
+    def eos_ids(self) -> frozenset[int]:
+        return self._special.eos
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """The tokens that add nothing to a text."""
+        return self._special_ids
+
+    @property
+    def default_prompt(self) -> tuple[int, ...]:
+        """The beginning-of-text token, else an end-of-text token; empty for a model that has neither."""
+        if self._special.bos is not None:
+            return (self._special.bos,)
+        return tuple(sorted(self._special.eos)[:1])
+
+    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+        """Returns the ids of a text; special tokens written out in it become their ids."""
+        if self._backend is not None:
+            return list(self._backend.encode(text, add_special_tokens=add_special_tokens).ids)
+        with self._lock:
+            return list(self._tokenizer.encode(text, add_special_tokens=add_special_tokens, verbose=False))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Returns the text of ids, special tokens left out and spaces as the model wrote them."""
+        with self._lock:
+            text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return str(text)
+
+    def token_bytes(self, token: int) -> bytes:
+        """Returns the bytes that a token adds to a text; none for a special token and for ids without a token."""
+        known = self._bytes.get(token)
+        if known is None:
+            known = self._bytes[token] = self._find_bytes(token)
+        return known
+
+    def token_name(self, token: int) -> str:
+        """Returns how a token is written in the vocabulary."""
+        return self._name(token) or f'<token {token}>'
+
+    def _find_bytes(self, token: int) -> bytes:
+        if token in self._special_ids:
+            return b''
+        if token in self._added:
+            return self._added[token].encode('utf-8')
+        name = self._name(token)
+        return b'' if name is None else self._to_bytes(name)
+
+    def _name(self, token: int) -> str | None:
+        """Returns None for an id beyond the vocabulary: models have more rows than tokens, for round numbers."""
+        if token in self._added:
+            return self._added[token]
+        if not 0 <= token < len(self._tokenizer):
+            return None
+        with self._lock:
+            name = self._tokenizer.convert_ids_to_tokens(token)
+        return None if name is None else str(name)
+
+    def _python_bytes(self, name: str) -> bytes:
+        if match := BYTE_TOKEN.fullmatch(name):
+            return bytes([int(match[1], 16)])
+        if '\u2581' in name:
+            return name.replace('\u2581', ' ').encode('utf-8')
+        with self._lock:
+            return str(self._tokenizer.convert_tokens_to_string([name])).encode('utf-8')
+
+
+def _byte_alphabet() -> Mapping[str, int]:
+    """Returns the character that stands for each byte in byte-level vocabularies.
+
+    Printable Latin-1 stands for itself; the others, in order, have the characters from U+0100 on. (GPT-2's encoder.)
+    """
+    own = [*range(ord('!'), ord('~') + 1), *range(0xa1, 0xad), *range(0xae, 0x100)]
+    alphabet = {chr(byte): byte for byte in own}
+    others = [byte for byte in range(256) if byte not in own]
+    return alphabet | {chr(0x100 + place): byte for place, byte in enumerate(others)}
+
+
+BYTE_ALPHABET = _byte_alphabet()
+
+
+def _converter(decoder: Any) -> Callable[[str], bytes]:  # Any: the library has no types
+    """Returns a function from a token of the vocabulary to its bytes, by what the tokenizer's own decoder does."""
+    steps = _steps(json.loads(decoder.__getstate__())) if decoder is not None else []
+    kinds = {str(step['type']) for step in steps}
+    if 'ByteLevel' in kinds:
+        return _byte_level
+    replacements = [pair for step in steps if (pair := _replacement(step)) is not None]
+    has_byte_tokens = 'ByteFallback' in kinds
+
+    def convert(name: str) -> bytes:
+        if has_byte_tokens and (match := BYTE_TOKEN.fullmatch(name)):
+            return bytes([int(match[1], 16)])
+        for old, new in replacements:
+            name = name.replace(old, new)
+        return name.encode('utf-8')
+
+    if 'WordPiece' in kinds:
+        prefix = next(str(step['prefix']) for step in steps if step['type'] == 'WordPiece')
+        return lambda name: (name.removeprefix(prefix) if name.startswith(prefix) else f' {name}').encode('utf-8')
+    return convert
+
+
+def _steps(decoder: dict[str, Any]) -> list[dict[str, Any]]:
+    if decoder['type'] != 'Sequence':
+        return [decoder]
+    return [step for child in decoder['decoders'] for step in _steps(child)]
+
+
+def _replacement(step: dict[str, Any]) -> tuple[str, str] | None:
+    """Returns what a decoding step puts in the place of what, if it is one that replaces plain text."""
+    match step:
+        case {'type': 'Replace', 'pattern': {'String': str(old)}, 'content': str(new)}:
+            return old, new
+        case {'type': 'Metaspace', 'replacement': str(old)}:
+            return old, ' '
+        case {'type': 'BPEDecoder', 'suffix': str(old)}:
+            return old, ' '
+    return None
+
+
+def _byte_level(name: str) -> bytes:
+    try:
+        return bytes(BYTE_ALPHABET[character] for character in name)
+    except KeyError:  # not written in the alphabet: a token that was put into the vocabulary by hand
+        return name.encode('utf-8')

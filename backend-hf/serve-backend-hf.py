@@ -1,0 +1,106 @@
+"""Serves the API of a backend over HuggingFace models: one in memory, the others loaded when they are asked for.
+
+With no option at all it serves the models of models.json and begins with the first of them, a small one that is part
+of this repository and needs neither a GPU nor a network.
+"""
+
+import pathlib
+import sys
+import time
+
+import click
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import hf_device  # noqa: E402
+from hf_model import HfLoader, LoadOptions  # noqa: E402
+from sandle import completions, log, options, server  # noqa: E402
+from sandle.app import Lifecycle, create_app  # noqa: E402
+from sandle.catalog import CatalogEntry, CatalogError, read_catalog  # noqa: E402
+from sandle.engine.engine import ModelInfo, ModelStatus  # noqa: E402
+from sandle.engine.loop import EngineLoop, EngineOptions  # noqa: E402
+
+MODELS_FILE = pathlib.Path(__file__).resolve().parent / 'models.json'
+SPARE_THREADS = 32  # for /health, model listing and refusals, beside one thread a request
+CAPABILITIES = frozenset({
+    'best_of', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
+    'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'top_k', 'typical_p'})
+
+
+def read_models(file: pathlib.Path, single: str | None) -> tuple[CatalogEntry, ...]:
+    """Returns the models on offer: those of a file, or only one: of the file, of a folder, or of the Hub."""
+    try:
+        listed = read_catalog(file)
+    except CatalogError as error:
+        raise click.BadParameter(str(error), param_hint='--models-file') from None
+    if single is None:
+        return listed
+    if chosen := tuple(entry for entry in listed if entry.id == single):
+        return chosen
+    is_folder = pathlib.Path(single).is_dir() or single.startswith(('/', '.', '~')) or single.count('/') > 1
+    if is_folder:
+        return (CatalogEntry(single, single, 'local', path=pathlib.Path(single).expanduser().resolve()),)
+    return (CatalogEntry(single, single, single.split('/')[0], repo=single),)
+
+
+def make_loader(models: tuple[CatalogEntry, ...], device: str, dtype: str, offload_dir: pathlib.Path | None,
+                load_in_8bit: bool, slots: int, max_context_tokens: int | None) -> HfLoader:
+    """Returns a loader for this machine. Raises click.UsageError for what it does not have."""
+    hardware = hf_device.detect()
+    try:
+        chosen = hf_device.choose_device(device, hardware)
+        hf_device.check_dtype(dtype, chosen)
+        if load_in_8bit:
+            hf_device.check_load_in_8bit(chosen)
+        if offload_dir is not None:
+            hf_device.make_offload_dir(offload_dir)
+    except hf_device.DeviceError as error:
+        raise click.UsageError(str(error)) from None
+    return HfLoader(models, LoadOptions(chosen, dtype, offload_dir, load_in_8bit, slots, max_context_tokens), hardware)
+
+
+@click.command(context_settings=options.CONTEXT_SETTINGS, help=__doc__)
+@options.server_options
+@click.option('-m', '--single-model', '--preload-model', 'single_model', default=None, envvar='SANDLE_SINGLE_MODEL',
+              show_default='the first of --models-file',
+              help='Offer and load only this model: an id of --models-file, a folder, or a name on the Hub.')
+@click.option('--models-file', type=click.Path(path_type=pathlib.Path), default=MODELS_FILE,
+              show_default='models.json', help='JSON file with the models on offer; the first one is loaded at start.')
+@click.option('-d', '--offload-dir', type=click.Path(path_type=pathlib.Path), default=None,
+              help='Folder for the weights that do not fit into memory; made if it is not there.')
+@click.option('-8', '--load-in-8bit', is_flag=True, help='Load weights as 8-bit integers (CUDA and bitsandbytes only).')
+@click.option('--dtype', type=click.Choice(['auto', *hf_device.DTYPES]), default='auto',
+              help='Number format of the weights; auto chooses by device, hardware and size of the model.')
+@click.option('--device', default='auto', metavar='auto|cpu|cuda|cuda:N|mps',
+              help='Where the model runs; auto prefers GPUs, cuda uses all of them.')
+@click.option('--max-batch-size', type=click.IntRange(1, 1024), default=16, help='Sequences worked on at once.')
+@click.option('--max-batch-tokens', type=click.IntRange(1), default=512, help='Tokens computed in one step at most.')
+@click.option('--max-queue', type=click.IntRange(0, 4096), default=128,
+              help='Sequences that may wait for their turn; beyond them a request gets a 503.')
+@click.option('--max-context-tokens', type=click.IntRange(2), default=None, show_default="the model's own",
+              help='Tokens that a prompt and its completion may have together, if fewer than the model takes.')
+@click.option('--max-sequences-per-request', type=click.IntRange(1), default=128,
+              help='Prompts times n (or best_of) of one request at most.')
+@click.option('--max-logprobs', type=click.IntRange(0), default=20, help='Largest value of logprobs in a request.')
+def main(host: str, port: int, log_level: str, max_body_bytes: int, drain_timeout_s: float, single_model: str | None,
+         models_file: pathlib.Path, offload_dir: pathlib.Path | None, load_in_8bit: bool, dtype: str, device: str,
+         max_batch_size: int, max_batch_tokens: int, max_queue: int, max_context_tokens: int | None,
+         max_sequences_per_request: int, max_logprobs: int) -> None:
+    """Reads options, builds, serves. (The help text is the module's.)"""
+    log.configure(log_level)
+    models = read_models(models_file, single_model)
+    loader = make_loader(models, device, dtype, offload_dir, load_in_8bit, max_batch_size, max_context_tokens)
+    started = int(time.time())
+    infos = [ModelInfo(model.id, model.description, model.owned_by, started, ModelStatus.AVAILABLE, CAPABILITIES)
+             for model in models]
+    engine = EngineLoop(infos, loader, infos[0].id, EngineOptions(max_batch_tokens, max_queue))
+    lifecycle = Lifecycle()
+    app = create_app('backend-hf', lifecycle)
+    completions.add_routes(app, engine, lifecycle,
+                           completions.CompletionLimits(max_sequences_per_request, max_logprobs))
+    server.serve(app, server.ServerOptions(host, port, max_batch_size + max_queue + SPARE_THREADS, max_body_bytes,
+                                           drain_timeout_s), lifecycle, engine.shutdown)
+
+
+if __name__ == '__main__':
+    main()
