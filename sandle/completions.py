@@ -133,7 +133,7 @@ class Run:
         self._created = int(time.time())
         self._started_s = time.monotonic()
         self._usage: Finished | None = None
-        self._reason = 'cancelled'
+        self._reason = 'client_disconnected'
         self._is_closed = False
         count = len(handle.prompt_ids)
         per_prompt = request.best_of or request.n
