@@ -101,12 +101,13 @@ install_torch() { # PyTorch first, from the index of its build, then what stands
 }
 
 can_build_page() {
-  command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null
+  command -v npm >/dev/null &&
+    node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + +minor < 2019 ? 1 : 0)' 2>/dev/null
 }
 
 build_page() {
   if ! can_build_page; then
-    say 'Node.js 20 or newer with npm was not found: the page is left out, and the API alone is served'
+    say 'Node.js 20.19 or newer with npm was not found: the page is left out, and the API alone is served'
     return
   fi
   has_page=yes
@@ -258,7 +259,7 @@ start_all() {
     "$nginx" -p "$runtime" -c "$runtime/nginx.conf" -t -q || fail 'nginx refuses its configuration; SANDLE_FRONT=wrapper does without it'
     start_wrapper 127.0.0.1 "${inner[1]}" "${inner[0]}"
   elif [[ $has_page == yes ]]; then
-    start_wrapper "$host" "$port" "${inner[0]}" --page-dir "$page" --docs-dir "$page/docs"
+    start_wrapper "$host" "$port" "${inner[0]}" --page-dir "$page"
   else
     start_wrapper "$host" "$port" "${inner[0]}"
   fi

@@ -97,7 +97,7 @@ shellcheck_stage() {
 
 pytest_stage() { "$bin/pytest" -ra; }
 
-need_node_modules() { [[ -d demo/node_modules ]] || skip 'the page was not set up: Node.js 20 or newer with npm was not found'; }
+need_node_modules() { [[ -d demo/node_modules ]] || skip 'the page was not set up: Node.js 20.19 or newer with npm was not found'; }
 
 page_lint_stage() {
   need_node_modules
