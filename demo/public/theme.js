@@ -1,0 +1,7 @@
+// Runs before the first paint, so that a chosen theme does not flash the other one. See src/composables/useTheme.ts.
+try {
+  const theme = localStorage.getItem('sandle.theme')
+  if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme
+} catch {
+  // Storage is forbidden here: the system's theme it is.
+}

@@ -1,0 +1,117 @@
+import { Failure, readRetryAfter } from './failure'
+import type { CompletionRequest } from './request'
+import { interrupted, readStream } from './stream'
+import { readCompletion, readError, readModels, type CompletionEvent, type Model } from './wire'
+
+/**
+ * The only module that calls fetch. Every failure leaves it as a Failure; an abort leaves it as the browser's AbortError.
+ * The key travels in the Authorization header and nowhere else.
+ */
+
+function headers(key: string, extra: Record<string, string> = {}): Headers {
+  const result = new Headers({ Accept: 'application/json', ...extra })
+  if (key === '') return result
+  try {
+    result.set('Authorization', `Bearer ${key}`)
+  } catch {
+    throw new Failure('http', 'The API key holds a character that no key can hold.', { status: 401 })
+  }
+  return result
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'AbortError'
+}
+
+async function send(path: string, init: RequestInit): Promise<Response> {
+  let response: Response
+  try {
+    response = await fetch(path, { ...init, credentials: 'omit', cache: 'no-store', redirect: 'error' })
+  } catch (error) {
+    if (isAbort(error)) throw error
+    throw new Failure('offline', 'The server cannot be reached: it is down, or you are offline.')
+  }
+  if (!response.ok) throw await refusal(response)
+  return response
+}
+
+/** The server's refusal in its own words, whatever shape they come in. */
+async function refusal(response: Response): Promise<Failure> {
+  const body = await response.text().catch(() => '')
+  const wire = readError(parseJson(body))
+  return new Failure('http', wire?.message ?? `The server answered ${response.status} and gave no reason.`, {
+    status: response.status,
+    requestId: response.headers.get('x-request-id'),
+    retryAfterS: readRetryAfter(response.headers.get('retry-after'), Date.now()),
+    wire,
+  })
+}
+
+async function readText(response: Response, requestId: string | null): Promise<string> {
+  try {
+    return await response.text()
+  } catch (error) {
+    if (isAbort(error)) throw error
+    throw interrupted(requestId)
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** The models that this key may use. */
+export async function listModels(key: string, signal: AbortSignal): Promise<Model[]> {
+  const response = await send('/v1/models', { headers: headers(key), signal })
+  return readModels(parseJson(await readText(response, response.headers.get('x-request-id'))))
+}
+
+async function* decode(body: ReadableStream<Uint8Array>, requestId: string | null): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  const reader = body.getReader()
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return
+      yield decoder.decode(value, { stream: true })
+    }
+  } catch (error) {
+    if (isAbort(error)) throw error
+    throw interrupted(requestId)
+  } finally {
+    reader.cancel().catch(() => undefined) // frees the connection when the reader stops before the end
+  }
+}
+
+/**
+ * Asks for a completion and yields what comes, as it comes. A server that answers with one plain JSON object instead of
+ * a stream is read as well. Throws a Failure (see `FailureKind`), or AbortError once `signal` aborts.
+ */
+export async function* complete(
+  request: CompletionRequest,
+  key: string,
+  signal: AbortSignal,
+): AsyncGenerator<CompletionEvent, void> {
+  const response = await send('/v1/completions', {
+    method: 'POST',
+    headers: headers(key, { 'Content-Type': 'application/json', Accept: 'text/event-stream, application/json' }),
+    body: JSON.stringify(request),
+    signal,
+  })
+  const requestId = response.headers.get('x-request-id')
+  const type = response.headers.get('content-type') ?? ''
+  if (type.includes('text/event-stream') && response.body) {
+    yield* readStream(decode(response.body, requestId), requestId)
+    return
+  }
+  const value = parseJson(await readText(response, requestId))
+  const wire = readError(value)
+  if (wire) throw new Failure('stream', wire.message, { requestId, wire })
+  const events = readCompletion(value)
+  if (events.length === 0) throw new Failure('malformed', 'The server’s answer is not a completion.', { status: response.status, requestId })
+  yield* events
+}

@@ -1,0 +1,37 @@
+import { clamp, isSupported, NUMBER_PARAMETERS, type NumberField } from '../settings/parameters'
+import type { Settings } from '../settings/settings'
+
+/** The body of `POST /v1/completions` as this page sends it. */
+export interface CompletionRequest extends Partial<Record<NumberField, number>> {
+  model: string
+  prompt: string
+  max_tokens: number
+  stop?: string[]
+  suffix?: string
+  stream: true
+  stream_options: { include_usage: true }
+}
+
+/**
+ * The request for a prompt: max_tokens always, every other field only where it differs from the API's default and the
+ * model takes it. `capabilities` is null for a model that does not list any.
+ */
+export function buildRequest(settings: Settings, prompt: string, capabilities: readonly string[] | null): CompletionRequest {
+  const numbers: Partial<Record<NumberField, number>> = {}
+  let maxTokens = 16
+  for (const parameter of NUMBER_PARAMETERS) {
+    const value = clamp(parameter, settings.numbers[parameter.field])
+    if (parameter.field === 'max_tokens') maxTokens = value ?? parameter.initial ?? maxTokens
+    else if (value !== null && value !== parameter.apiDefault && isSupported(parameter.capability, capabilities)) numbers[parameter.field] = value
+  }
+  return {
+    model: settings.model,
+    prompt,
+    max_tokens: maxTokens,
+    ...numbers,
+    ...(settings.stop.length > 0 ? { stop: [...settings.stop] } : {}),
+    ...(settings.suffix !== '' && capabilities?.includes('suffix') ? { suffix: settings.suffix } : {}),
+    stream: true,
+    stream_options: { include_usage: true },
+  }
+}

@@ -1,0 +1,19 @@
+/** Gives the reader a file to keep. */
+export function downloadJson(value: unknown, name: string): void {
+  const url = URL.createObjectURL(new Blob([JSON.stringify(value, null, 2)], { type: 'application/json' }))
+  const link = document.createElement('a')
+  link.href = url
+  link.download = name
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(url), 10_000) // some browsers read it only after the click is over
+}
+
+/** Throws an Error in words for the reader when the file is not JSON. */
+export async function readJsonFile(file: File): Promise<unknown> {
+  const text = await file.text()
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Error(`${file.name} is not a JSON file.`)
+  }
+}

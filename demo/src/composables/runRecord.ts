@@ -1,0 +1,56 @@
+import type { CompletionRequest } from '../api/request'
+import type { Usage } from '../api/wire'
+import type { RunPlace } from '../document/run'
+import type { RunMeta } from '../document/tree'
+
+/** One request's figures: how each choice ended, what it cost, how fast it came. */
+export class RunRecord {
+  readonly finishes: (string | null)[]
+  usage: Usage | null = null
+  private firstMs: number | null = null
+  private readonly startMs = performance.now()
+
+  constructor(readonly place: RunPlace) {
+    this.finishes = place.outputs.map(() => null)
+  }
+
+  get hasText(): boolean {
+    return this.firstMs !== null
+  }
+
+  noteText(): void {
+    this.firstMs ??= performance.now()
+  }
+
+  figures(): Pick<RunMeta, 'usage' | 'ttftMs' | 'tps'> {
+    const tokens = this.usage?.completionTokens ?? 0
+    const seconds = this.firstMs === null ? 0 : (performance.now() - this.firstMs) / 1000
+    return {
+      usage: this.usage,
+      ttftMs: this.firstMs === null ? null : this.firstMs - this.startMs,
+      tps: tokens > 1 && seconds > 0.05 ? (tokens - 1) / seconds : null,
+    }
+  }
+
+  /** For the live region. */
+  verdict(): string {
+    const tokens = this.usage?.completionTokens
+    return tokens === undefined ? 'Finished' : `Finished, ${tokens} ${tokens === 1 ? 'token' : 'tokens'}`
+  }
+
+  /** For the eye. */
+  summary(): string {
+    const { usage, ttftMs, tps } = this.figures()
+    return [
+      this.finishes.includes('length') ? 'reached Max tokens' : '',
+      usage ? `${usage.promptTokens} in the prompt` : '',
+      tps === null ? '' : `${tps < 10 ? tps.toFixed(1) : Math.round(tps)} tokens/s`,
+      ttftMs === null ? '' : `first after ${ttftMs < 995 ? `${Math.round(ttftMs)} ms` : `${(ttftMs / 1000).toFixed(1)} s`}`,
+    ].filter((part) => part !== '').join(' · ')
+  }
+}
+
+export function metaOf(request: CompletionRequest): RunMeta {
+  const { model, prompt: _, stream: __, stream_options: ___, ...params } = request
+  return { model, params, finish: null, usage: null, ttftMs: null, tps: null }
+}

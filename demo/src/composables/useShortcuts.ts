@@ -1,0 +1,35 @@
+import { onScopeDispose } from 'vue'
+
+export interface Shortcuts {
+  generate: () => void
+  stop: () => void
+  redoPrevious: () => void
+  help: () => void
+}
+
+function isWriting(target: EventTarget | null): boolean {
+  return target instanceof HTMLElement && target.matches('textarea, select, input:not([type=radio], [type=checkbox], [type=range], [type=button])')
+}
+
+/** The keys that work anywhere on the page. An open dialog keeps its own keys, Escape above all. */
+export function useShortcuts(actions: Shortcuts): void {
+  function onKeydown(event: KeyboardEvent): void {
+    if (event.defaultPrevented || event.isComposing || event.repeat || document.querySelector('dialog[open]')) return
+    const action = actionFor(event)
+    if (!action) return
+    event.preventDefault()
+    action()
+  }
+
+  function actionFor(event: KeyboardEvent): (() => void) | null {
+    const hasCommand = event.ctrlKey || event.metaKey
+    if (event.key === 'Enter' && hasCommand && !event.altKey) return actions.generate
+    if (event.key === 'Escape' && !hasCommand && !event.altKey) return actions.stop
+    if (event.code === 'KeyR' && event.altKey && !hasCommand) return actions.redoPrevious
+    if (event.key === '?' && !hasCommand && !isWriting(event.target)) return actions.help
+    return null
+  }
+
+  document.addEventListener('keydown', onKeydown)
+  onScopeDispose(() => document.removeEventListener('keydown', onKeydown))
+}

@@ -1,0 +1,106 @@
+import { addNode, moveHead, pathTo, textOf, type DocumentNode, type DocumentTree, type NodeId, type Token } from './tree'
+
+/** Edits of the visible text, turned into nodes. */
+
+/** How many UTF-16 units two texts share at their beginning, not counting half a character. */
+function sharedStart(before: string, after: string): number {
+  const limit = Math.min(before.length, after.length)
+  let at = 0
+  while (at < limit && before.charCodeAt(at) === after.charCodeAt(at)) at += 1
+  return at > 0 && isHighSurrogate(before, at - 1) ? at - 1 : at
+}
+
+/** The same at their end, within `limit` units. */
+function sharedEnd(before: string, after: string, limit: number): number {
+  let count = 0
+  while (count < limit && before.charCodeAt(before.length - 1 - count) === after.charCodeAt(after.length - 1 - count)) count += 1
+  return count > 0 && isLowSurrogate(before, before.length - count) ? count - 1 : count
+}
+
+function isHighSurrogate(text: string, at: number): boolean {
+  return (text.charCodeAt(at) & 0xfc00) === 0xd800
+}
+
+function isLowSurrogate(text: string, at: number): boolean {
+  return (text.charCodeAt(at) & 0xfc00) === 0xdc00
+}
+
+/** The tokens that spell text[from, to) exactly; none when a border falls into a token. */
+function tokensWithin(node: DocumentNode, from: number, to: number): Token[] {
+  const tokens: Token[] = []
+  let at = 0
+  let spelled = from
+  for (const token of node.tokens) {
+    const end = at + token.text.length
+    if (at >= from && end <= to) {
+      tokens.push(token)
+      spelled += token.text.length
+    }
+    at = end
+  }
+  return spelled === to ? tokens : []
+}
+
+/**
+ * The node whose path spells exactly the first `offset` units of the head's text. Splits a node where the offset falls
+ * inside one: the upper half is a new node and the lower half keeps the id, so that every other path stays as it was.
+ */
+function nodeAt(tree: DocumentTree, offset: number): [DocumentTree, NodeId] {
+  let start = 0
+  for (const node of pathTo(tree, tree.head)) {
+    const end = start + node.text.length
+    if (offset === end) return [tree, node.id]
+    if (offset < end) {
+      const cut = offset - start
+      const upper: DocumentNode = { ...node, id: tree.nextId, text: node.text.slice(0, cut), tokens: tokensWithin(node, 0, cut) }
+      const lower: DocumentNode = { ...node, parent: upper.id, text: node.text.slice(cut), tokens: tokensWithin(node, cut, node.text.length) }
+      return [{ ...tree, nodes: { ...tree.nodes, [upper.id]: upper, [lower.id]: lower }, nextId: tree.nextId + 1 }, upper.id]
+    }
+    start = end
+  }
+  throw new Error('The offset lies beyond the text')
+}
+
+/** The head's text from `offset` on, as pieces that remember who wrote them. */
+function piecesFrom(tree: DocumentTree, offset: number): DocumentNode[] {
+  const pieces: DocumentNode[] = []
+  let start = 0
+  for (const node of pathTo(tree, tree.head)) {
+    const from = Math.max(0, offset - start)
+    if (from < node.text.length) pieces.push({ ...node, text: node.text.slice(from), tokens: tokensWithin(node, from, node.text.length) })
+    start += node.text.length
+  }
+  return pieces
+}
+
+/** Takes back the edit being typed, leaving no trace of it; its nodes are leaves that nothing else knows. */
+function withoutTyping(tree: DocumentTree, typing: NonNullable<DocumentTree['typing']>): DocumentTree {
+  const nodes = { ...tree.nodes }
+  for (const id of typing.added) Reflect.deleteProperty(nodes, id)
+  return { ...tree, nodes, head: typing.from, past: tree.past.slice(0, -1) }
+}
+
+/**
+ * Makes `text` the visible text, as one step of undo. With `continues`, the edit joins the one being typed, so that a
+ * word typed letter by letter is one step and one node. Text after the place of the edit keeps its authorship.
+ */
+export function editText(tree: DocumentTree, text: string, continues = false): DocumentTree {
+  if (text === textOf(tree)) return tree
+  const base = continues && tree.typing ? withoutTyping(tree, tree.typing) : tree
+  const before = textOf(base)
+  if (text === before) return { ...base, typing: null }
+  const start = sharedStart(before, text)
+  const end = sharedEnd(before, text, Math.min(before.length, text.length) - start)
+  const inserted = text.slice(start, text.length - end)
+  const kept = piecesFrom(base, before.length - end)
+  const [split, anchor] = nodeAt(base, start)
+  let next = split
+  let head = anchor
+  const added: NodeId[] = []
+  const pieces = inserted === '' ? kept : [{ kind: 'user' as const, text: inserted }, ...kept]
+  for (const piece of pieces) {
+    [next, head] = addNode(next, head, piece)
+    added.push(head)
+  }
+  return { ...moveHead(next, head), typing: { from: base.head, added } }
+}

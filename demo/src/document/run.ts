@@ -1,0 +1,108 @@
+import { editText } from './edit'
+import { addNode, childrenOf, pathTo, textOf, updateNode, type DocumentNode, type DocumentTree, type NodeId, type RunMeta } from './tree'
+
+/** What runs of the model do to the document. */
+
+export interface RunPlace {
+  run: string
+  /** What the run continues: where Redo previous and Retry begin again. */
+  base: NodeId
+  /** The node of each choice, by its index. */
+  outputs: readonly NodeId[]
+}
+
+/**
+ * Opens a run under `base`: the start text if any, then an empty node a choice. The head moves to the first choice, and one undo
+ * takes the whole run back.
+ */
+export function beginRun(
+  tree: DocumentTree, base: NodeId, run: string, choices: number, startText: string, meta: RunMeta,
+): [DocumentTree, RunPlace] {
+  let next = tree
+  let parent = base
+  if (startText !== '') [next, parent] = addNode(next, parent, { kind: 'user', text: startText, run, part: 'start' })
+  const outputs: NodeId[] = []
+  for (let index = 0; index < choices; index += 1) {
+    let id: NodeId
+    [next, id] = addNode(next, parent, { kind: 'model', text: '', run, part: 'output', meta })
+    outputs.push(id)
+  }
+  const head = outputs[0] ?? parent
+  return [{ ...next, head, past: [...tree.past, tree.head], future: [], typing: null }, { run, base, outputs }]
+}
+
+/** Adds what a choice has produced since the last frame. */
+export function appendOutput(tree: DocumentTree, id: NodeId, text: string): DocumentTree {
+  return text === '' ? tree : updateNode(tree, id, (node) => ({ text: node.text + text }))
+}
+
+/**
+ * Closes a run: notes how it went and puts the restart text after each choice that the model finished by itself. The
+ * head, when it stands on a choice, follows to the restart text. A run that wrote nothing is taken out again.
+ */
+export function endRun(tree: DocumentTree, place: RunPlace, finishes: readonly (string | null)[], restartText: string, meta: Partial<RunMeta>): DocumentTree {
+  let next = tree
+  for (const [index, id] of place.outputs.entries()) {
+    const finish = finishes[index] ?? null
+    next = updateNode(next, id, (node) => ({ meta: node.meta && { ...node.meta, ...meta, finish } }))
+    if (finish === null || restartText === '') continue
+    const [grown, tail] = addNode(next, id, { kind: 'user', text: restartText, run: place.run, part: 'restart' })
+    next = grown.head === id ? { ...grown, head: tail } : grown
+  }
+  const isEmpty = place.outputs.every((id) => next.nodes[id]?.text === '' && next.nodes[id]?.meta?.finish === null)
+  return isEmpty ? withoutRun(next, place) : next
+}
+
+function withoutRun(tree: DocumentTree, place: RunPlace): DocumentTree {
+  const nodes = Object.fromEntries(Object.entries(tree.nodes).filter(([, node]) => node.run !== place.run))
+  return { ...tree, nodes, head: tree.past.at(-1) ?? place.base, past: tree.past.slice(0, -1) }
+}
+
+/** The place to continue from when whitespace at the end of `base` is to be dropped. The head and its history stay. */
+export function trimmedBase(tree: DocumentTree, base: NodeId): [DocumentTree, NodeId] {
+  const trimmed = editText({ ...tree, head: base }, textOf(tree, base).trimEnd())
+  return [{ ...trimmed, head: tree.head, past: tree.past, future: tree.future, typing: null }, trimmed.head]
+}
+
+/** Where the last run on the visible path began; null when the model has written nothing there. */
+export function previousRunBase(tree: DocumentTree): NodeId | null {
+  const path = pathTo(tree, tree.head)
+  let at = path.findLastIndex((node) => node.part === 'output')
+  if (at < 0) return null
+  const { run } = path[at] as DocumentNode
+  while (at > 0 && path[at]?.run === run) at -= 1
+  return path[at]?.id ?? null
+}
+
+export interface Fork {
+  /** The alternatives, oldest first: what the model wrote at one and the same place. */
+  branches: readonly NodeId[]
+  /** Which of them is on the visible path. */
+  at: number
+}
+
+/** The deepest place on the visible path where the model has written more than one continuation. */
+export function lastFork(tree: DocumentTree): Fork | null {
+  for (const node of pathTo(tree, tree.head).reverse()) {
+    const place = forkAt(tree, node)
+    if (place) return place
+  }
+  return null
+}
+
+/** Continuations count as alternatives when they follow the same text, with a start text before them or not. */
+function forkAt(tree: DocumentTree, node: DocumentNode): Fork | null {
+  if (node.parent === null || !isBranch(tree, node)) return null
+  const branches = childrenOf(tree, node.parent).filter((child) => isBranch(tree, child)).map((child) => child.id)
+  return branches.length > 1 ? { branches, at: branches.indexOf(node.id) } : null
+}
+
+function isBranch(tree: DocumentTree, node: DocumentNode): boolean {
+  return node.part === 'output' || (node.part === 'start' && childrenOf(tree, node.id).length > 0)
+}
+
+/** The end of the newest text below a node: where showing a branch puts the head. */
+export function tipOf(tree: DocumentTree, id: NodeId): NodeId {
+  const newest = childrenOf(tree, id).at(-1)
+  return newest ? tipOf(tree, newest.id) : id
+}

@@ -1,0 +1,82 @@
+import { restore, type Restored, type Saved } from './transfer'
+
+/**
+ * The saved sandbox in IndexedDB, one record a tab; a new tab starts from the newest. Without IndexedDB (forbidden, broken)
+ * every function quietly does nothing: the page works, unsaved.
+ */
+
+const DATABASE = 'sandle'
+const STORE = 'sandboxes'
+/** Records of tabs closed long ago that are kept. */
+const KEEP = 20
+
+function open(): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(DATABASE, 1)
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE)
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error ?? new Error('IndexedDB does not open'))
+    request.onblocked = () => reject(new Error('IndexedDB is blocked'))
+  })
+}
+
+function result<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error ?? new Error('IndexedDB failed'))
+  })
+}
+
+/** This tab's name, which survives a reload. */
+function tabName(): string {
+  try {
+    const known = sessionStorage.getItem('sandle.tab')
+    if (known) return known
+    const name = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`
+    sessionStorage.setItem('sandle.tab', name)
+    return name
+  } catch {
+    return 'only'
+  }
+}
+
+let database: Promise<IDBDatabase> | undefined
+let tab: string | undefined
+
+async function records(mode: IDBTransactionMode): Promise<IDBObjectStore> {
+  database ??= open()
+  return (await database).transaction(STORE, mode).objectStore(STORE)
+}
+
+/** What this tab, or else the last one to save, held; null when there is nothing that can be read. */
+export async function loadSaved(): Promise<Restored | null> {
+  try {
+    tab ??= tabName()
+    const store = await records('readonly')
+    const own: unknown = await result(store.get(tab))
+    return restore(own ?? newest(await result(store.getAll())))
+  } catch {
+    return null
+  }
+}
+
+function newest(all: unknown[]): unknown {
+  const savedAt = (value: unknown): string => (value as Partial<Saved>).savedAt ?? ''
+  return all.reduce<unknown>((best, each) => (best === undefined || savedAt(each) > savedAt(best) ? each : best), undefined)
+}
+
+export async function storeSaved(saved: Saved): Promise<void> {
+  try {
+    tab ??= tabName()
+    await result((await records('readwrite')).put(saved, tab))
+    await prune(tab)
+  } catch {
+    // Unsaved: Export still works.
+  }
+}
+
+async function prune(own: string): Promise<void> {
+  const store = await records('readwrite')
+  const names = (await result(store.getAllKeys())).filter((name) => name !== own) // in the order of their tabs' opening
+  for (const name of names.slice(0, Math.max(0, names.length - KEEP))) store.delete(name)
+}

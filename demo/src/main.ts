@@ -1,0 +1,13 @@
+import { createApp } from 'vue'
+
+import App from './App.vue'
+import { loadSaved } from './document/store'
+import './styles/base.css'
+import './styles/controls.css'
+import './styles/layout.css'
+
+/** A storage that does not answer must not keep the page from opening. */
+const PATIENCE_MS = 1500
+
+const saved = await Promise.race([loadSaved(), new Promise<null>((resolve) => setTimeout(resolve, PATIENCE_MS, null))])
+createApp(App, { saved }).mount('#app')

@@ -1,0 +1,24 @@
+import vue from '@vitejs/plugin-vue'
+import { loadEnv } from 'vite'
+import { defineConfig } from 'vitest/config'
+
+/** Paths that belong to the API or to its documentation; the page's own origin serves everything else. */
+const PROXIED = ['/v1', '/m/', '/health', '/ready', '/tokenize', '/detokenize', '/tokenizer_info', '/docs']
+
+export default defineConfig(({ mode }) => {
+  const target = loadEnv(mode, process.cwd(), 'VITE_').VITE_SANDLE_URL ?? 'http://127.0.0.1:8080'
+  return {
+    plugins: [vue({ features: { optionsAPI: false } })],
+    server: {
+      host: '127.0.0.1',
+      proxy: Object.fromEntries(PROXIED.map((path) => [path, { target, changeOrigin: true }])),
+    },
+    build: {
+      target: 'es2022',
+      // Data URIs would need `img-src data:`; every asset is a file of this origin.
+      assetsInlineLimit: 0,
+      modulePreload: false,
+    },
+    test: { include: ['src/**/*.spec.ts'], environment: 'node' },
+  }
+})

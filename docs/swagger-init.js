@@ -1,0 +1,10 @@
+// Swagger UI over the file beside this one. It runs under a Content-Security-Policy, so it is a file of its own.
+window.ui = window.SwaggerUIBundle({
+  url: 'swagger.yaml',
+  dom_id: '#swagger-ui',
+  deepLinking: true,
+  // No validator badge: it would ask a third party.
+  validatorUrl: null,
+  // The key stays in memory.
+  persistAuthorization: false,
+})
