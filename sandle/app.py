@@ -38,12 +38,14 @@ class Lifecycle:
 
     def begin_drain(self) -> None:
         """Refuses new requests from now on."""
-        self._is_draining = True
-
-    def started(self) -> None:
-        """Counts a request in."""
         with self._condition:
-            self._running += 1
+            self._is_draining = True
+
+    def start(self) -> bool:
+        """Counts a request in, unless the process is draining; returns whether it may run."""
+        with self._condition:
+            self._running += not self._is_draining
+            return not self._is_draining
 
     def finished(self) -> None:
         """Counts a request out, after its last byte was handed to the server."""
@@ -100,9 +102,8 @@ def _before_request(lifecycle: Lifecycle) -> None:
     request_id.set(flask.g.request_id)
     if flask.request.path in ROUTES_WHILE_DRAINING:
         return
-    if lifecycle.is_draining:
+    if not lifecycle.start():
         raise errors.ShuttingDownError('The server is shutting down. Please try again shortly.', retry_after_s=5)
-    lifecycle.started()
     flask.g.counted = True
 
 

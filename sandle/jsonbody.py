@@ -9,8 +9,9 @@ from sandle.errors import InvalidRequestError
 
 type_names = {list: 'an array', str: 'a string', int: 'a number', float: 'a number', bool: 'a boolean',
               type(None): 'null'}
-SURROGATE_ESCAPE = re.compile(rb'\\u[dD][89abAB]')
+SURROGATE_ESCAPE = re.compile(rb'\\u[dD][89a-fA-F]')
 MAX_DEPTH = 64
+LONGEST_NAME = 64  # of a key, in characters, that an error repeats
 
 
 def parse_object(body: bytes) -> dict[str, object]:
@@ -52,7 +53,8 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise InvalidRequestError(f'The key {key!r} occurs twice in one JSON object.', param=key)
+                raise InvalidRequestError(f'The key {key[:LONGEST_NAME]!r} occurs twice in one JSON object.',
+                                          param=key if key.isidentifier() and len(key) <= LONGEST_NAME else None)
             seen.add(key)
     return result
 

@@ -20,9 +20,12 @@ MAX_STOPS = 64
 MAX_STOP_LENGTH = 256
 INT64_MAX = 2 ** 63 - 1
 
-TokenIds = list[Annotated[int, Field(ge=0, le=INT64_MAX)]]
+# fail_fast: a list of a million wrong items is one error, not a million that take seconds and gigabytes to gather.
+TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=INT64_MAX)]], Field(fail_fast=True)]
 TokenIdKey = Annotated[str, Field(pattern=r'^[0-9]{1,18}$')]
-Prompt = str | list[str] | TokenIds | list[TokenIds]
+Strings = Annotated[list[str], Field(fail_fast=True)]
+Prompt = str | Strings | TokenIds | Annotated[list[TokenIds], Field(fail_fast=True)]
+LogitBias = Annotated[dict[TokenIdKey, Annotated[float, Field(ge=-100, le=100)]], Field(fail_fast=True)]
 
 
 def _not_empty(prompt: Prompt) -> Prompt:
@@ -73,10 +76,10 @@ class CompletionRequest(WireModel):
     stream_options: StreamOptions | None = None
     logprobs: Annotated[int, Field(ge=0, le=INT64_MAX)] | None = None
     echo: bool = False
-    stop: Annotated[str | list[str], AfterValidator(_bounded_stops)] | None = None
+    stop: Annotated[str | Strings, AfterValidator(_bounded_stops)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
-    logit_bias: dict[TokenIdKey, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    logit_bias: LogitBias | None = None
     seed: Annotated[int, Field(ge=-2 ** 63, le=INT64_MAX)] | None = None
     suffix: str | None = None
     user: str | None = None
@@ -119,9 +122,13 @@ class CompletionRequest(WireModel):
         return tuple(string for string in strings if string)
 
     def fields_in_use(self) -> frozenset[str]:
-        """Returns the names of the fields that ask for something: neither their default nor an empty value."""
-        return frozenset(name for name, field in type(self).model_fields.items()
-                         if getattr(self, name) not in (field.default, None, {}, [], ''))
+        """Returns the names of the fields that ask for something: neither their default nor an empty value.
+
+        A `best_of` equal to `n`, which some clients always send, asks for nothing.
+        """
+        names = {name for name, field in type(self).model_fields.items()
+                 if getattr(self, name) not in (field.default, None, {}, [], '')}
+        return frozenset(names - {'best_of'} if self.best_of == self.n else names)
 
 
 class ParamError(ValueError):
@@ -234,7 +241,7 @@ def parse(kind: type[Wire], body: Mapping[str, object]) -> Wire:
     Raises InvalidRequestError with the name of the first field that is wrong in `param`.
     """
     unknown = body.keys() - kind.model_fields.keys()
-    if unknown:
+    if unknown and logger.isEnabledFor(logging.DEBUG):
         logger.debug('ignoring unknown fields: %s', ', '.join(sorted(map(repr, unknown))))
     try:
         return kind.model_validate(body)
