@@ -24,7 +24,11 @@ export class ModelList {
     watch(key, () => {
       this.cancel()
       if (key.value === '') this.clear()
-      else this.refreshIn(KEY_PAUSE_MS)
+      else {
+        this.isFetching.value = true
+        this.failure.value = null
+        this.refreshIn(KEY_PAUSE_MS)
+      }
     })
     if (key.value !== '') void this.refresh()
     onScopeDispose(() => this.cancel())

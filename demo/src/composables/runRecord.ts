@@ -43,7 +43,7 @@ export class RunRecord {
     const { usage, ttftMs, tps } = this.figures()
     return [
       this.finishes.includes('length') ? 'reached Max tokens' : '',
-      usage ? `${usage.promptTokens} in the prompt` : '',
+      usage ? `${usage.promptTokens} prompt tokens` : '',
       tps === null ? '' : `${tps < 10 ? tps.toFixed(1) : Math.round(tps)} tokens/s`,
       ttftMs === null ? '' : `first after ${ttftMs < 995 ? `${Math.round(ttftMs)} ms` : `${(ttftMs / 1000).toFixed(1)} s`}`,
     ].filter((part) => part !== '').join(' · ')
