@@ -38,7 +38,7 @@ class Policy:
 def create_app(lifecycle: Lifecycle, keys: Keys, registry: Registry, forwarder: Forwarder,
                policy: Policy) -> flask.Flask:
     """Returns the wrapper's application."""
-    app = http.create_app('openai-wrapper', lifecycle)
+    app = http.create_app(__name__, lifecycle)
     add_access_log(app, is_quiet=frozenset({'health', 'ready'}))
     add_cors(app, policy.cors_origins)
     guard = Guard(app, keys)

@@ -104,6 +104,7 @@ class Backend:
         self._lock = threading.Lock()
         self._idle: deque[Connection] = deque()
         self._outstanding = 0
+        self._is_closed = False
 
     @property
     def outstanding(self) -> int:
@@ -136,10 +137,19 @@ class Backend:
         connection.idle_since_s = time.monotonic()
         with self._lock:
             self._outstanding -= 1
-            if is_reusable and len(self._idle) < MAX_IDLE_CONNECTIONS:
+            if is_reusable and not self._is_closed and len(self._idle) < MAX_IDLE_CONNECTIONS:
                 self._idle.append(connection)
                 return
         connection.close()
+
+    def close(self) -> None:
+        """Closes idle connections, and from now on every other when it is given back."""
+        with self._lock:
+            self._is_closed = True
+            idle = list(self._idle)
+            self._idle.clear()
+        for connection in idle:
+            connection.close()
 
     def _take_idle(self) -> Connection | None:
         while True:

@@ -127,8 +127,9 @@ class Exchange:
                 connection.request(method, self._backend.url.base_path + path, body, dict(headers))
                 self._response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
+            is_stale = connection.is_reused and isinstance(error, ConnectionError)
             self._detach()
-            if self._cause is None and connection.is_reused and isinstance(error, ConnectionError):
+            if self._cause is None and is_stale:
                 raise StaleConnectionError from error
             raise self._reason(error) from error
 

@@ -4,16 +4,15 @@ Requests read what the last poll found and never wait for a backend, but in the 
 quarter of a second, when a model is asked for that nobody has. Knows the models endpoint; nothing of completions.
 """
 
-import json
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from sandle import errors
+from sandle import errors, jsonbody
 from sandle.protocol import ModelObject
 from wrapper_backend import Backend
 from wrapper_exchange import Exchange, Watcher
@@ -42,12 +41,12 @@ class BackendState:
     is_ready: bool = False
 
 
-def model_objects(listing: object) -> tuple[ModelObject, ...]:
+def model_objects(listing: Mapping[str, object]) -> tuple[ModelObject, ...]:
     """Reads a model listing; what another server leaves out or words otherwise is filled in.
 
     Raises BadGatewayError for what is no listing.
     """
-    items = listing.get('data') if isinstance(listing, dict) else None
+    items = listing.get('data')
     if not isinstance(items, list):
         raise errors.BadGatewayError('its model listing is not one')
     found: dict[str, ModelObject] = {}
@@ -135,10 +134,7 @@ class Monitor:
         status, body = self._get('/v1/models')
         if status != 200:
             raise errors.BadGatewayError(f'its model listing has status {status}')
-        try:
-            models = model_objects(json.loads(body))
-        except (ValueError, RecursionError):
-            raise errors.BadGatewayError('its model listing is not JSON') from None
+        models = model_objects(jsonbody.parse_object(body))
         status, _ = self._get('/ready')
         return BackendState(models, is_known=True, is_reachable=True, is_ready=status in (200, 404))
 
@@ -166,9 +162,10 @@ class Registry:
             monitor.start()
 
     def stop(self) -> None:
-        """Ends the following."""
+        """Ends the following, and closes connections that wait for use."""
         for monitor in self._monitors:
             monitor.stop()
+            monitor.backend.close()
 
     def is_ready(self) -> bool:
         """Whether a backend can answer."""

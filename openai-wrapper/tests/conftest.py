@@ -1,0 +1,50 @@
+"""A wrapper behind Flask's test client, and scripted backends for it."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import wrapper_app
+from sandle.app import Lifecycle
+from tests.wrapper_rig import KEY, Upstream, Wrapper
+from wrapper_backend import Backend, parse_url
+from wrapper_exchange import Watcher
+from wrapper_forward import Forwarder, Timeouts
+from wrapper_keys import Keys, store
+from wrapper_registry import Registry
+
+
+@pytest.fixture
+def make_upstream() -> Iterator[Callable[[], Upstream]]:
+    """Returns a function that starts a backend."""
+    with contextlib.ExitStack() as stack:
+        def make() -> Upstream:
+            upstream = Upstream()
+            stack.callback(upstream.close)
+            return upstream
+        yield make
+
+
+@pytest.fixture
+def upstream(make_upstream: Callable[[], Upstream]) -> Upstream:
+    """A backend that lists the model `m`."""
+    return make_upstream()
+
+
+@pytest.fixture
+def make_wrapper() -> Iterator[Callable[..., Wrapper]]:
+    """Returns a function that makes a wrapper in front of backends, given by URL."""
+    with contextlib.ExitStack() as stack:
+        def make(*urls: str, policy: wrapper_app.Policy = wrapper_app.Policy(), keys: Keys | None = None,
+                 allowed: frozenset[str] | None = None, first_byte_s: float = 5.0, idle_s: float = 5.0,
+                 max_running: int = 8) -> Wrapper:
+            watcher = Watcher()
+            registry = Registry([Backend(parse_url(url), 1.0) for url in urls], watcher, allowed)
+            forwarder = Forwarder(watcher, Timeouts(first_byte_s, idle_s), max_running, registry.poll_soon)
+            lifecycle = Lifecycle()
+            app = wrapper_app.create_app(lifecycle, keys or Keys(store([KEY])), registry, forwarder, policy)
+            registry.start()
+            stack.callback(registry.stop)
+            return Wrapper(app, app.test_client(), registry, watcher, lifecycle)
+        yield make

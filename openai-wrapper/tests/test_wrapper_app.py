@@ -1,0 +1,102 @@
+"""What the application as a whole promises: users, origins of other pages, log lines."""
+
+import json
+import logging
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.wrapper_rig import AUTHORIZED, KEY, Answer, Upstream, Wrapper, completion, error_of
+from wrapper_app import Policy
+from wrapper_keys import key_id
+
+MakeWrapper = Callable[..., Wrapper]
+
+
+@pytest.mark.parametrize('sent', [{}, {'user': 'alice'}, {'user': None}])
+@pytest.mark.parametrize('is_key_user', [False, True])
+def test_user_is_the_clients_or_the_keys_id_and_never_the_key(make_wrapper: MakeWrapper, upstream: Upstream,
+                                                              is_key_user: bool, sent: dict[str, object]) -> None:
+    upstream.on_completion(Answer('{}'))
+    wrapper = make_wrapper(upstream.url, policy=Policy(is_key_user=is_key_user))
+    assert wrapper.client.post('/v1/completions', **completion(**sent)).status_code == 200
+    [received] = upstream.completions()
+    expected = key_id(KEY) if is_key_user else sent.get('user')
+    assert json.loads(received.body).get('user') == expected
+    assert KEY.encode() not in received.body and KEY not in str(received.headers)
+
+
+def preflight(wrapper: Wrapper, origin: str) -> dict[str, str]:
+    response = wrapper.client.options('/v1/completions', headers={
+        'Origin': origin, 'Access-Control-Request-Method': 'POST',
+        'Access-Control-Request-Headers': 'authorization,content-type,x-stainless-os,x-evil'})
+    return {'status': str(response.status_code), **response.headers}
+
+
+def test_no_other_origin_may_use_the_api_by_default(make_wrapper: MakeWrapper) -> None:
+    wrapper = make_wrapper('http://127.0.0.1:9')
+    assert preflight(wrapper, 'https://a.example')['status'] == '401'
+    response = wrapper.client.get('/v1/models', headers={**AUTHORIZED, 'Origin': 'https://a.example'})
+    assert not any(name.startswith('Access-Control') for name in response.headers.keys())
+
+
+@pytest.mark.parametrize('configured, origin, is_allowed', [
+    ('https://a.example', 'https://a.example', True), ('*', 'https://b.example', True),
+    ('https://a.example', 'https://b.example', False), ('https://a.example', 'null', False),
+    ('https://a.example', 'https://a.example.evil', False)])
+def test_configured_origin_may(make_wrapper: MakeWrapper, configured: str, origin: str, is_allowed: bool) -> None:
+    wrapper = make_wrapper('http://127.0.0.1:9', policy=Policy(cors_origins=(configured,)))
+    before = preflight(wrapper, origin)
+    refused = wrapper.client.get('/v1/models', headers={'Origin': origin})
+    assert refused.status_code == 401 and 'Origin' in refused.headers['Vary']
+    if is_allowed:
+        assert before['status'] == '204' and before['Access-Control-Allow-Origin'] == origin
+        assert before['Access-Control-Allow-Headers'] == 'authorization, content-type, x-stainless-os'
+        assert refused.headers['Access-Control-Allow-Origin'] == origin  # an error must be readable, too
+    else:
+        assert before['status'] == '401'
+        assert 'Access-Control-Allow-Origin' not in refused.headers
+    assert 'Access-Control-Allow-Credentials' not in before
+
+
+def test_one_line_a_request_without_keys_or_prompts(make_wrapper: MakeWrapper, upstream: Upstream,
+                                                    caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, 'wrapper_access')
+    upstream.on_completion(Answer('{"choices": []}'))
+    client = make_wrapper(upstream.url).client
+    caplog.clear()
+    client.post('/v1/completions?api_key=hidden', **completion(prompt='a private matter')).close()
+    client.get('/health').close()
+    [line] = [record.getMessage() for record in caplog.records if record.name == 'wrapper_access']
+    assert re.fullmatch(r"request method=POST path='/v1/completions' key=[0-9a-f]{8} model='m' status=200 bytes=15 "
+                        r'seconds=[0-9.]+ reason=-', line)
+    assert KEY not in caplog.text and 'private' not in caplog.text and 'hidden' not in caplog.text
+
+
+def test_clients_text_forges_no_field_of_the_line(make_wrapper: MakeWrapper, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, 'wrapper_access')
+    client = make_wrapper('http://127.0.0.1:9').client
+    client.get('/x%20key=admin%0aline', headers=AUTHORIZED).close()
+    client.get('/' + 'y' * 5000, headers=AUTHORIZED).close()
+    first, second = [record.getMessage() for record in caplog.records if record.name == 'wrapper_access']
+    assert r"path='/x key=admin\nline'" in first and len(second) < 400
+
+
+@pytest.mark.parametrize('method, path, status', [
+    ('GET', '/nowhere', 404), ('GET', '/v1/completions', 405), ('DELETE', '/v1/models', 405),
+    ('OPTIONS', '/v1/models', 405)])
+def test_wrong_addresses_and_methods(make_wrapper: MakeWrapper, method: str, path: str, status: int) -> None:
+    response = make_wrapper('http://127.0.0.1:9').client.open(path, method=method, headers=AUTHORIZED)
+    assert response.status_code == status
+    message = str(error_of(response)['message'])
+    assert f'({method} {path})' in message or f'Not allowed to {method} on {path}' in message
+
+
+@pytest.mark.parametrize('content_type', [None, 'text/plain', 'application/x-www-form-urlencoded'])
+def test_body_that_is_not_declared_json(make_wrapper: MakeWrapper, upstream: Upstream,
+                                          content_type: str | None) -> None:
+    response = make_wrapper(upstream.url).client.post(
+        '/v1/completions', data='{"model": "m"}', content_type=content_type, headers=AUTHORIZED)
+    assert response.status_code in (400, 415)
+    error_of(response)
