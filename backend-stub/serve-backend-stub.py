@@ -29,8 +29,8 @@ def read_models(path: pathlib.Path) -> tuple[CatalogEntry, ...]:
 @click.option('--text', default=' world!', help='The answer to every prompt.')
 @click.option('--num-tokens', type=click.IntRange(0), default=None, show_default="the answer's own",
               help='Tokens of the answer, which is repeated or cut to that length.')
-@click.option('--first-token-delay-s', type=click.FloatRange(0), default=0.0, help='Seconds before the first token.')
-@click.option('--token-delay-s', type=click.FloatRange(0), default=0.0, help='Seconds between tokens.')
+@click.option('--first-token-delay-s', type=options.Seconds(), default=0.0, help='Seconds before the first token.')
+@click.option('--token-delay-s', type=options.Seconds(), default=0.0, help='Seconds between tokens.')
 @click.option('--models-file', type=click.Path(path_type=pathlib.Path), default=MODELS_FILE, show_default='models.json',
               help='JSON file with the models on offer: an array of {id, owned_by, description}.')
 @click.option('-m', '--model', 'model_ids', multiple=True,

@@ -1,5 +1,6 @@
 """The command-line options that every component has. Each may also be given as `SANDLE_…` in the environment."""
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,6 +11,26 @@ LOG_LEVELS = ('CRITICAL', 'ERROR', 'WARNING', 'INFO', 'DEBUG')
 CONTEXT_SETTINGS = {'auto_envvar_prefix': 'SANDLE', 'show_default': True, 'help_option_names': ['-h', '--help'],
                     'max_content_width': 110}
 
+
+class Seconds(click.FloatRange):
+    """A duration of at least `least` seconds. Refuses what no clock can wait for: nan and more than 30 years."""
+
+    name = 'seconds'
+
+    def __init__(self, least: float = 0.0) -> None:
+        super().__init__(min=least, max=1e9)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Returns the number. Raises click.BadParameter."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):  # which is in every range, comparing with it being false
+            self.fail(f'{value!r} is not a number of seconds.', param, ctx)
+        return seconds
+
+    def _describe_range(self) -> str:
+        return f'x>={self.min:g}'
+
+
 _shared: list[Callable[[Command], Command]] = [
     click.option('--host', default='127.0.0.1', help='Address to listen on; 0.0.0.0 for every interface.'),
     click.option('-p', '--port', type=click.IntRange(0, 65535), default=8000,
@@ -18,7 +39,7 @@ _shared: list[Callable[[Command], Command]] = [
                  help='The least severe level that is logged, to standard error.'),
     click.option('--max-body-bytes', type=click.IntRange(1), default=4 * 2 ** 20,
                  help='Largest request body in bytes; a larger one gets a 413.'),
-    click.option('--drain-timeout-s', type=click.FloatRange(0), default=30.0,
+    click.option('--drain-timeout-s', type=Seconds(), default=30.0,
                  help='Seconds that running requests have to finish after SIGTERM or Ctrl+C.'),
 ]
 

@@ -8,7 +8,8 @@ from sandle import sse
 
 def read_events(stream: bytes) -> list[str]:
     """Reads a stream as the standard says: lines end with CR, LF or both, a blank line ends an event."""
-    events, data = [], []
+    events: list[str] = []
+    data: list[str] = []
     for line in stream.decode('utf-8').replace('\r\n', '\n').replace('\r', '\n').split('\n'):
         if line == '' and data:
             events.append('\n'.join(data))

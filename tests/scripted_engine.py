@@ -1,0 +1,83 @@
+"""An Engine that plays what a test has written down, and notes what was asked of it. No threads, no time."""
+
+from collections.abc import Sequence
+
+from sandle import errors
+from sandle.engine.engine import Delta, Finished, FinishReason, GenerationRequest, ModelInfo, ModelStatus, Token
+
+EVERYTHING = frozenset({
+    'best_of', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
+    'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'suffix', 'top_k', 'typical_p'})
+Step = Delta | Finished | errors.ApiError | Exception | None  # None: nothing in time
+
+
+def model(capabilities: frozenset[str] = EVERYTHING, status: ModelStatus = ModelStatus.READY,
+          name: str = 'org/model') -> ModelInfo:
+    """Returns a model on offer."""
+    return ModelInfo(name, 'a model', 'org', 1, status, capabilities, 128)
+
+
+def token(text: str, number: int = 1, logprob: float | None = -0.5,
+          top: tuple[tuple[str, float], ...] | None = None) -> Token:
+    """Returns a token that is its text."""
+    return Token(number, text, len(text), logprob, top)
+
+
+def delta(text: str, choice: int = 0, reason: FinishReason | None = None, logprob: float | None = -0.5) -> Delta:
+    """Returns a step that made one token."""
+    return Delta(choice, text, (token(text, len(text), logprob),), reason)
+
+
+class ScriptedHandle:
+    """Plays steps; `cancelled` counts the calls of cancel."""
+
+    def __init__(self, steps: Sequence[Step], prompt_ids: tuple[tuple[int, ...], ...]) -> None:
+        self.prompt_ids = prompt_ids
+        self.cancelled = 0
+        self._steps = list(steps)
+
+    def get(self, timeout_s: float) -> Delta | Finished:
+        """Returns or raises the next step."""
+        step = self._steps.pop(0)
+        if step is None:
+            raise TimeoutError
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    def cancel(self) -> Finished:
+        """Counts."""
+        self.cancelled += 1
+        return Finished(1, 1)
+
+
+class ScriptedEngine:
+    """Implements `sandle.engine.engine.Engine`; every request gets the same steps."""
+
+    def __init__(self, steps: Sequence[Step] = (), models: Sequence[ModelInfo] = (model(),),
+                 refusal: errors.ApiError | None = None) -> None:
+        self.steps = steps
+        self.requests: list[GenerationRequest] = []
+        self.handles: list[ScriptedHandle] = []
+        self.is_loaded = True
+        self._models = models
+        self._refusal = refusal
+
+    def models(self) -> Sequence[ModelInfo]:
+        """Returns the models given."""
+        return self._models
+
+    def is_ready(self) -> bool:
+        """Returns `is_loaded`."""
+        return self.is_loaded
+
+    def submit(self, request: GenerationRequest) -> ScriptedHandle:
+        """Notes the request."""
+        self.requests.append(request)
+        if self._refusal is not None:
+            raise self._refusal
+        self.handles.append(ScriptedHandle(self.steps, tuple((1, 2) for _ in request.prompts)))
+        return self.handles[-1]
+
+    def shutdown(self) -> None:
+        """Does nothing."""
