@@ -40,17 +40,7 @@ def inspect(folder: Path) -> Checkpoint:
     """Checks that a folder holds a whole model and nothing unsafe is asked for. Raises LoadError."""
     if not folder.is_dir():
         raise LoadError(f'There is no folder {folder}: check the path of the model.')
-    configs = {name: _read_json(folder / name) for name in CONFIG_FILES if (folder / name).is_file()}
-    if 'config.json' not in configs:
-        remedy = 'it holds an adapter, so merge it into its base model first' \
-            if (folder / 'adapter_config.json').is_file() else 'is it a model in the Hugging Face format?'
-        raise LoadError(f'{folder} has no config.json: {remedy}')
-    for name, config in configs.items():
-        _refuse_forbidden(folder / name, config)
-    if (folder / 'adapter_config.json').is_file():
-        raise LoadError(f'{folder} holds an adapter (adapter_config.json): merge it into its base model first.')
-    if configs['config.json'].get('quantization_config'):
-        raise LoadError(f'{folder} holds quantized weights, which cannot be read: use the unquantized model.')
+    check_configs(folder)
     files = weight_files(folder)
     parameters = stored_bytes = 0
     for file in files:
@@ -62,16 +52,36 @@ def inspect(folder: Path) -> Checkpoint:
     return Checkpoint(folder, parameters, stored_bytes)
 
 
+def check_configs(folder: Path) -> None:
+    """Checks what a folder's configurations ask for; needs no weights to be there. Raises LoadError."""
+    configs = {name: _read_json(folder / name) for name in CONFIG_FILES if (folder / name).is_file()}
+    if (folder / 'adapter_config.json').is_file():
+        raise LoadError(f'{folder} holds an adapter (adapter_config.json): merge it into its base model first.')
+    if 'config.json' not in configs:
+        raise LoadError(f'{folder} has no config.json: give the folder of a model in the Hugging Face format.')
+    for name, config in configs.items():
+        _refuse_forbidden(folder / name, config)
+    if configs['config.json'].get('quantization_config'):
+        raise LoadError(f'{folder} holds quantized weights, which cannot be read: use the unquantized model.')
+
+
 def weight_files(folder: Path) -> list[Path]:
     """Returns the safetensors files that hold the weights. Raises LoadError when there are none or one is missing."""
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
-    if not (folder / INDEX).is_file():
+    if not (folder / SINGLE).is_file() and not (folder / INDEX).is_file():
         pickle = next((file.name for pattern in PICKLES for file in sorted(folder.glob(pattern))), None)
         if pickle is not None:
             raise LoadError(f'{folder} has its weights only as a pickle ({pickle}), which could run code when read: '
                             'convert them to safetensors.')
         raise LoadError(f'{folder} has no weights: {SINGLE} or {INDEX} is missing.')
+    files = [folder / SINGLE] if (folder / SINGLE).is_file() else [folder / name for name in shards(folder)]
+    for file in files:
+        if not file.is_file():
+            raise LoadError(f'{file} is missing: get the model again.')
+    return files
+
+
+def shards(folder: Path) -> list[str]:
+    """Returns the names of the files that a folder's index speaks of, there or not. Raises LoadError."""
     weight_map = _read_json(folder / INDEX).get('weight_map')
     if not isinstance(weight_map, dict) or not weight_map or not all(isinstance(x, str) for x in weight_map.values()):
         raise LoadError(f'{folder / INDEX} has no weight_map: the file is damaged; get it again.')
@@ -79,9 +89,7 @@ def weight_files(folder: Path) -> list[Path]:
     for name in names:
         if Path(name).name != name or not name.endswith('.safetensors'):
             raise LoadError(f'{folder / INDEX} names {name!r}, which is not a safetensors file in the same folder.')
-        if not (folder / name).is_file():
-            raise LoadError(f'{folder / name} is missing: get the model again.')
-    return [folder / name for name in names]
+    return names
 
 
 def _measure(file: Path) -> tuple[int, int]:
@@ -139,3 +147,8 @@ def _keys(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for child in value:
             yield from _keys(child)
+
+
+def gib(size: int) -> str:
+    """Returns a number of bytes for people, such as `1.5 GiB`."""
+    return f'{size / 2 ** 30:.1f} GiB' if size >= 2 ** 30 / 10 else f'{size / 2 ** 20:.1f} MiB'

@@ -21,7 +21,6 @@ FLOAT32_BELOW_PARAMETERS = 50_000_000
 
 DTYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16, 'float32': torch.float32}
 DEVICE_PATTERN = re.compile(r'auto|cpu|mps|cuda(:\d+)?')
-GIB = 2 ** 30
 
 
 class DeviceError(Exception):
@@ -136,11 +135,6 @@ def _read(file: Path) -> str:
         return file.read_text(encoding='utf-8', errors='replace')
     except OSError:
         return ''
-
-
-def gib(size: int) -> str:
-    """Returns a number of bytes for people, such as `1.5 GiB`."""
-    return f'{size / GIB:.1f} GiB' if size >= GIB / 10 else f'{size / 2 ** 20:.1f} MiB'
 
 
 def make_offload_dir(folder: Path) -> None:

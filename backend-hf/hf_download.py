@@ -9,14 +9,15 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import hf_checkpoint
 import httpx2
-import huggingface_hub
-from hf_device import gib
-from huggingface_hub import HfApi, constants, errors, file_download
+from hf_checkpoint import gib
+from huggingface_hub import HfApi, constants, errors, file_download, snapshot_download
+from huggingface_hub.utils._validators import validate_repo_id
 from huggingface_hub.utils.tqdm import tqdm as HubBar
 
 from sandle.engine.runner import LoadError
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar('Result')
 Report = Callable[[str], None]
 
-PATTERNS = ['*.safetensors', '*.json', '*.model', '*.txt', '*.jinja', '*.tiktoken']
+SMALL_FILES = frozenset({'.json', '.model', '.txt', '.jinja', '.tiktoken'})
 ASK_TIMEOUT_S = 8.0  # for the Hub to say what a repository holds; name resolution has no limit of its own
 CONNECT_TIMEOUT_S = 5.0
 REPORT_INTERVAL_S = 1.0
@@ -36,41 +37,42 @@ CONVERSION_AUTHOR = 'SFconvertbot'  # the Hub's own service that offers safetens
 UNREACHABLE = (httpx2.TransportError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, TimeoutError)
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A repository at a revision, with the sizes in bytes of its files."""
+
+    repo: str
+    revision: str
+    files: dict[str, int]
+
+
 def fetch(repo: str, revision: str | None, report: Report) -> Path:
     """Returns the folder with a repository's files, after downloading what is missing. Raises LoadError.
 
     `report` is told bytes, total and rate about once a second.
     """
-    cached = find_cached(repo, revision)
-    if cached is not None:
-        return cached
-    if constants.is_offline_mode():
-        raise LoadError(f'The model {repo!r} is not on this machine and HF_HUB_OFFLINE is set: unset it, or give a '
-                        'folder.')
-    report('asking the Hub for the list of files')
     try:
-        revision, size = within(ASK_TIMEOUT_S, lambda: _choose_revision(repo, revision))
-        _check_disk(repo, size)
-        report(f'downloading {gib(size)}')
-        folder = huggingface_hub.snapshot_download(
-            repo, revision=revision, allow_patterns=PATTERNS, etag_timeout=CONNECT_TIMEOUT_S,
-            tqdm_class=_progress_class(repo, size, report))
+        validate_repo_id(repo)
+        cached = find_cached(repo, revision)
+        if cached is not None:
+            return cached
+        report('asking the Hub for the list of files')
+        source = within(ASK_TIMEOUT_S, lambda: _find_source(repo, revision))
+        return _download(source, report)
     except (*UNREACHABLE, errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
         raise _load_error(repo, revision, error) from error
-    return Path(folder)
 
 
 def find_cached(repo: str, revision: str | None) -> Path | None:
     """Returns the folder of the Hub's cache that holds a repository's files, if it is there and whole."""
     for candidate in [revision] if revision is not None else ['main', *_cached_conversions(repo)]:
         try:
-            folder = Path(huggingface_hub.snapshot_download(repo, revision=candidate, allow_patterns=PATTERNS,
-                                                            local_files_only=True))
+            folder = Path(snapshot_download(repo, revision=candidate, allow_patterns=['config.json'],
+                                            local_files_only=True))
             hf_checkpoint.weight_files(folder)
-        except (errors.LocalEntryNotFoundError, errors.HFValidationError, LoadError):
+        except (errors.LocalEntryNotFoundError, LoadError):
             continue
-        if (folder / 'config.json').is_file():
-            return folder
+        return folder
     return None
 
 
@@ -95,25 +97,41 @@ def within(timeout_s: float, work: Callable[[], Result]) -> Result:
     return outcome[0]
 
 
-def _choose_revision(repo: str, revision: str | None) -> tuple[str, int]:
-    """Returns the revision to take and the bytes of its files. Raises LoadError when it has no safetensors."""
+def _find_source(repo: str, revision: str | None) -> Source:
+    """Asks the Hub what there is. Raises LoadError when a repository has no safetensors."""
     api = HfApi()
-    wanted = revision or 'main'
-    files = _files(api, repo, wanted)
-    if not _has_safetensors(files) and revision is None:
-        wanted = _find_conversion(api, repo) or wanted
-        files = files if wanted == 'main' else _files(api, repo, wanted)
-    if not _has_safetensors(files):
-        if any(Path(name).match(pattern) for name in files for pattern in hf_checkpoint.PICKLES):
+    source = _list(api, repo, revision or 'main')
+    if not _has_safetensors(source.files) and revision is None:
+        conversion = _find_conversion(api, repo)
+        source = source if conversion is None else _list(api, repo, conversion)
+    if not _has_safetensors(source.files):
+        if any(Path(name).match(pattern) for name in source.files for pattern in hf_checkpoint.PICKLES):
             raise LoadError(f'The model {repo!r} has its weights only as a pickle, which could run code when read: '
                             'name a revision with safetensors in models.json, or convert it and give the folder.')
         raise LoadError(f'The model {repo!r} has no weights in the safetensors format: choose another model.')
-    return wanted, sum(size for name, size in files.items() if any(Path(name).match(x) for x in PATTERNS))
+    return source
 
 
-def _files(api: HfApi, repo: str, revision: str) -> dict[str, int]:
+def _list(api: HfApi, repo: str, revision: str) -> Source:
     info = api.model_info(repo, revision=revision, files_metadata=True, timeout=CONNECT_TIMEOUT_S)
-    return {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    return Source(repo, revision, {file.rfilename: file.size or 0 for file in info.siblings or ()})
+
+
+def _download(source: Source, report: Report) -> Path:
+    """Downloads what is missing: the small files first, so that a model that is refused costs no more than those."""
+    small = [name for name in source.files if '/' not in name and Path(name).suffix in SMALL_FILES]
+    folder = _snapshot(source, small, report)
+    hf_checkpoint.check_configs(folder)
+    weights = [hf_checkpoint.SINGLE] if hf_checkpoint.SINGLE in source.files else hf_checkpoint.shards(folder)
+    return _snapshot(source, weights, report)
+
+
+def _snapshot(source: Source, names: list[str], report: Report) -> Path:
+    size = sum(source.files.get(name, 0) for name in names)
+    _check_disk(source.repo, size)
+    progress = _progress_class(source.repo, size, report)
+    return Path(snapshot_download(source.repo, revision=source.revision, allow_patterns=names,
+                                  etag_timeout=CONNECT_TIMEOUT_S, tqdm_class=progress))
 
 
 def _has_safetensors(files: dict[str, int]) -> bool:
@@ -159,6 +177,9 @@ def _load_error(repo: str, revision: str | None, error: Exception) -> LoadError:
             return LoadError(f'{repo!r} is neither a folder nor the name of a model on the Hub (owner/name).')
         case errors.HfHubHTTPError():
             return LoadError(f'The Hub answered {error.response.status_code} for the model {repo!r}: try again later.')
+        case _ if constants.is_offline_mode():
+            return LoadError(f'The model {repo!r} is not on this machine and HF_HUB_OFFLINE is set: unset it, or give '
+                             'the folder of a model.')
         case _ if isinstance(error, UNREACHABLE):
             return LoadError(f'The model {repo!r} is not on this machine and the Hub ({constants.ENDPOINT}) cannot be '
                              'reached: connect the machine, or give the folder of a model.')

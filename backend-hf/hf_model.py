@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 import transformers
-from hf_checkpoint import Checkpoint, inspect
-from hf_device import Hardware, available_memory, choose_dtype, gib, main_memory
+from hf_checkpoint import Checkpoint, gib, inspect
+from hf_device import Hardware, available_memory, choose_dtype, main_memory
 from hf_download import fetch
 from hf_runner import HfRunner
 from hf_tokenizer import HfTokenizer, SpecialIds
@@ -167,6 +167,8 @@ def _check_keys(folder: Path, report: dict[str, Any]) -> None:
     if missing:
         raise LoadError(f'{folder} lacks {len(missing)} weights ({missing[0]} …): the files are not whole, or not of '
                         'this architecture.')
+    if report['unexpected_keys']:
+        logger.warning('%s: %d weights of the files are not used', folder, len(report['unexpected_keys']))
 
 
 def _cause(error: Exception) -> str:

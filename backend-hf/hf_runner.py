@@ -19,7 +19,9 @@ class HfRunner:
 
     def __init__(self, model: PreTrainedModel, slots: int) -> None:
         self._model: PreTrainedModel | None = model
-        self._device = next(parameter.device for parameter in model.parameters() if parameter.device.type != 'meta')
+        # Offloaded weights are on "meta" between their uses; a model offloaded as a whole takes its input on the CPU.
+        self._device = next((parameter.device for parameter in model.parameters() if parameter.device.type != 'meta'),
+                            torch.device('cpu'))
         # Without a config, so that no layer keeps only its attention window: a slot must be able to go back.
         self._caches = [DynamicCache() for _ in range(slots)]
         self._keeps_logits = 'logits_to_keep' in inspect.signature(model.forward).parameters
