@@ -70,7 +70,7 @@ def load_keys(auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None,
               help='An origin whose pages may use the API, * for any; may be repeated. The default is none.')
 @click.option('--page-dir', type=FOLDER, help='Folder of the built web page, to serve it without nginx.')
 @click.option('--docs-dir', type=FOLDER, help='Folder of the built documentation, to serve it at /docs/.')
-@click.option('--threads', type=click.IntRange(8), default=256,
+@click.option('--threads', type=click.IntRange(8), default=640,
               help='Requests at once; one in eight is kept free for short ones, and more get a 503.')
 @server_options
 def main(backend_hf: str | None, backend_llama: str | None, backend_stub: str | None, backend_url: tuple[str, ...],
@@ -95,7 +95,9 @@ def main(backend_hf: str | None, backend_llama: str | None, backend_stub: str | 
                           threads - threads // RESERVED_SHARE, registry.poll_soon)
     pages = {} if page_dir is None else wrapper_page.load(page_dir, '/')
     if docs_dir is not None:
-        pages |= wrapper_page.load(docs_dir, '/docs/')
+        pages |= wrapper_page.load(docs_dir, wrapper_page.DOCS)
+    if page_dir is not None and '/' not in pages:
+        raise click.ClickException(f'--page-dir {page_dir} holds no index.html: build the page first.')
     lifecycle = Lifecycle()
     app = wrapper_app.create_app(lifecycle, keys, registry, forwarder, wrapper_app.Policy(
         frozenset(pass_field), auth_token_is_user, cors_origin, pages))

@@ -20,15 +20,18 @@ PLAIN_NAME = re.compile(r'(?:[A-Za-z0-9_@-][A-Za-z0-9._@-]*/)*[A-Za-z0-9_@-][A-Z
 TYPES = {'.js': 'text/javascript', '.mjs': 'text/javascript', '.css': 'text/css', '.html': 'text/html',
          '.svg': 'image/svg+xml', '.json': 'application/json', '.map': 'application/json', '.yaml': 'application/yaml',
          '.woff2': 'font/woff2', '.webmanifest': 'application/manifest+json', '.ico': 'image/x-icon'}
-# The same as nginx's: see demo/nginx.
+# The same as demo/nginx gives.
+PAGE_CSP = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+            "font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+            "require-trusted-types-for 'script'; trusted-types vue")
+# Swagger UI draws its icons from data: URIs and knows no trusted types.
+DOCS_CSP = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+            "font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 SECURITY_HEADERS = {
-    'Content-Security-Policy':
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; font-src 'self'; "
-        "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types vue",
-    'X-Content-Type-Options': 'nosniff',
-    'Referrer-Policy': 'no-referrer',
-}
+    'X-Content-Type-Options': 'nosniff', 'X-Frame-Options': 'DENY', 'Referrer-Policy': 'no-referrer',
+    'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Resource-Policy': 'same-origin',
+    'Permissions-Policy': 'camera=(), geolocation=(), microphone=(), payment=(), usb=()'}
+DOCS = '/docs/'
 FOR_EVER = 'public, max-age=31536000, immutable'  # a built asset's name holds a hash of what is in it
 ASK_AGAIN = 'no-cache'
 
@@ -38,22 +41,24 @@ class StaticFile:
     """A file as it is served."""
 
     content: bytes
-    content_type: str
-    cache_control: str
+    headers: Mapping[str, str]
 
 
 def load(folder: Path, prefix: str) -> dict[str, StaticFile]:
     """Reads a folder and returns its files by address; `x/index.html` is `x/`, too. Raises OSError.
 
-    Files with unusual names, hidden ones among them, are left out.
+    Files with unusual names, hidden ones among them, are left out, and so are those that were compressed for nginx.
     """
     files = {}
     for path in sorted(folder.rglob('*')):
         name = path.relative_to(folder).as_posix()
-        if not path.is_file() or not PLAIN_NAME.fullmatch(name):
+        if not path.is_file() or not PLAIN_NAME.fullmatch(name) or path.suffix in ('.gz', '.br'):
             continue
-        cache_control = FOR_EVER if name.startswith('assets/') else ASK_AGAIN
-        file = StaticFile(path.read_bytes(), _content_type(path), cache_control)
+        file = StaticFile(path.read_bytes(), {
+            'Content-Type': _content_type(path),
+            'Cache-Control': FOR_EVER if name.startswith('assets/') else ASK_AGAIN,
+            'Content-Security-Policy': DOCS_CSP if f'{prefix}{name}'.startswith(DOCS) else PAGE_CSP,
+            **SECURITY_HEADERS})
         files[f'{prefix}{name}'] = file
         if path.name == 'index.html':
             files[f'{prefix}{name.removesuffix("index.html")}'] = file
@@ -84,8 +89,7 @@ def _content_type(path: Path) -> str:
 
 
 def _respond(file: StaticFile) -> flask.Response:
-    response = flask.Response(file.content, content_type=file.content_type,
-                              headers={'Cache-Control': file.cache_control, **SECURITY_HEADERS})
+    response = flask.Response(file.content, headers=dict(file.headers))
     response.set_etag(hashlib.sha256(file.content).hexdigest()[:32])
     response.make_conditional(flask.request)
     return response

@@ -95,7 +95,7 @@ def test_wrong_addresses_and_methods(make_wrapper: MakeWrapper, method: str, pat
 
 @pytest.mark.parametrize('content_type', [None, 'text/plain', 'application/x-www-form-urlencoded'])
 def test_body_that_is_not_declared_json(make_wrapper: MakeWrapper, upstream: Upstream,
-                                          content_type: str | None) -> None:
+                                        content_type: str | None) -> None:
     response = make_wrapper(upstream.url).client.post(
         '/v1/completions', data='{"model": "m"}', content_type=content_type, headers=AUTHORIZED)
     assert response.status_code in (400, 415)

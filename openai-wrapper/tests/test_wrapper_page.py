@@ -16,8 +16,9 @@ def folder(tmp_path: Path) -> Path:
     """A built page beside a file that is none of its business."""
     (tmp_path / 'secret.txt').write_text('secret')
     page = tmp_path / 'page'
-    for name, content in {'index.html': '<p>page</p>', 'theme.js': 'x', 'assets/index-a1B2.js': 'y', '.env': 'secret',
-                          'assets/.hidden': 'secret', '<name>': 'odd', 'assets/logo.svg': '<svg/>'}.items():
+    for name, content in {'index.html': '<p>page</p>', 'theme.js': 'x',
+                          'assets/index-a1B2.js': 'y', '.env': 'secret',
+                          'assets/.hidden': 'secret', '<name>': 'odd', 'index.html.gz': 'z', 'assets/logo.svg': '<svg/>'}.items():
         path = page / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
@@ -49,6 +50,7 @@ def test_files_are_served_without_a_key(client: flask.testing.FlaskClient, path:
     assert (response.headers['Content-Type'], response.headers['Cache-Control']) == (content_type, cache)
     assert "default-src 'none'" in response.headers['Content-Security-Policy']
     assert 'unsafe' not in response.headers['Content-Security-Policy']
+    assert ('trusted-types' in response.headers['Content-Security-Policy']) == (not path.startswith('/docs/'))
     assert response.headers['X-Content-Type-Options'] == 'nosniff'
     again = client.get(path, headers={'If-None-Match': response.headers['ETag']})
     assert (again.status_code, again.data) == (304, b'')
@@ -63,7 +65,8 @@ def test_folder_without_its_slash_leads_there(client: flask.testing.FlaskClient)
 @pytest.mark.parametrize('path', [
     '/../secret.txt', '/assets/../../secret.txt', '/..%2fsecret.txt', '/%2e%2e/secret.txt',
     '/assets/..%2f..%2fsecret.txt', '/.env', '/assets/.hidden', '/<name>', '/anything', '/assets/', '//etc/passwd',
-    '/assets/index-a1B2.js/', '/index.html%00.js', '/docs/../v1/models', '/secret.txt'])
+    '/assets/index-a1B2.js/', '/index.html%00.js', '/docs/../v1/models', '/secret.txt',
+    '/index.html.gz'])
 def test_nothing_else_is(client: flask.testing.FlaskClient, path: str) -> None:
     response = client.get(path)
     assert response.status_code == 401
