@@ -6,6 +6,7 @@ Knows sockets, threads and signals; knows nothing of what the application does. 
 
 import json
 import logging
+import resource
 import secrets
 import signal
 import threading
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 Server = waitress.server.MultiSocketServer | waitress.server.BaseWSGIServer
 
 KEEPALIVE_TIMEOUT_S = 75
+DESCRIPTORS = 65_536  # each connection holds one, and a stream through the wrapper two
 LAST_WORDS_S = 2.0  # for streams to be told of the end once the grace period is over
 
 
@@ -92,7 +94,11 @@ def serve(app: flask.Flask, options: ServerOptions, lifecycle: Lifecycle, on_sto
     that are left. A second signal ends the process at once.
     """
     stopping = threading.Event()
-    server = _create(app, options)
+    _raise_descriptor_limit()
+    try:
+        server = _create(app, options)
+    except OSError as error:
+        raise SystemExit(f'cannot listen on {options.host}:{options.port} (--host, --port): {error.strerror}') from None
 
     def handle_signal(number: int, frame: object) -> None:
         if stopping.is_set():
@@ -112,6 +118,14 @@ def serve(app: flask.Flask, options: ServerOptions, lifecycle: Lifecycle, on_sto
         lifecycle.wait_until_idle(LAST_WORDS_S)
     server.close()
     logger.info('stopped')
+
+
+def _raise_descriptor_limit() -> None:
+    """Takes as many descriptors as the system allows, up to DESCRIPTORS: where the default is 1,024 it would not do."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _run(server: Server, stopping: threading.Event) -> None:
