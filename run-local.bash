@@ -229,7 +229,7 @@ worker_processes auto;
 daemon off;
 error_log stderr warn;
 pid $runtime/nginx.pid;
-events { worker_connections 1024; }
+events { worker_connections 4096; }
 http {
     include "$mime_types";
     default_type application/octet-stream;

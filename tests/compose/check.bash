@@ -81,7 +81,7 @@ find_key() {
 wait_until_ready() {
   local began=$SECONDS
   until curl -fsS -o /dev/null "http://127.0.0.1:$SANDLE_DEMO_PORT/ready" 2>/dev/null; do
-    ((SECONDS - began < 240)) || { compose ps; echo 'not ready after 240 s'; exit 1; }
+    ((SECONDS - began < 120)) || { compose ps; echo 'not ready after 120 s'; exit 1; }
     sleep 1
   done
   say "ready after $((SECONDS - began)) s"
@@ -102,6 +102,8 @@ check_help
 compose up -d
 wait_until_ready
 find_key
-python3 -m tests.compose.check_http "http://127.0.0.1:$SANDLE_DEMO_PORT" "$backend"
-python3 -m tests.compose.check_containers "$backend"
+status=0
+python3 -m tests.compose.check_http "http://127.0.0.1:$SANDLE_DEMO_PORT" "$backend" || status=1
+python3 -m tests.compose.check_containers "$backend" || status=1
+((status == 0)) || exit "$status"
 say "the stack with backend-$backend is as it should be"

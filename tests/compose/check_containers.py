@@ -62,8 +62,13 @@ def check_rights(container: Container) -> None:
     assert container.run('touch /tmp/written && rm /tmp/written').returncode == 0, '/tmp cannot be written to'
     size = container.run('df -k /tmp | tail -n 1').stdout.split()[1]
     assert int(size) <= 300 * 1024, f'/tmp may grow to {size} KiB'
-    limits = container.run('ulimit -n').stdout.strip()
-    assert limits == '65536', f'{limits} descriptors'
+
+
+def check_descriptors(container: Container) -> None:
+    limits = container.run('for process in /proc/[0-9]*; do case $(cat $process/comm) in '
+                           'python*) grep "Max open files" $process/limits; break; esac; done').stdout.split()
+    soft, hard = limits[3:5]
+    assert int(soft) >= min(65536, int(hard)), f'{soft} descriptors of {hard}'
 
 
 def check_ports(containers: list[Container]) -> None:
@@ -119,6 +124,8 @@ def main() -> int:
     small = [each for each in containers if each.service in ('openai-wrapper', 'backend-stub')]
     checks: list[tuple[str, Callable[[], object]]] = [
         (f'{each.service} has no rights it does not need', partial(check_rights, each)) for each in containers]
+    checks += [(f'{each.service} has enough file descriptors', partial(check_descriptors, each))
+               for each in (wrapper, backend)]
     checks += [(f'{each.service} is small', partial(check_small, each)) for each in small]
     checks += [('only nginx publishes a port', partial(check_ports, containers)),
                ('everything is healthy and was never restarted', partial(check_health, containers)),
