@@ -1,0 +1,1 @@
+"""Makes the language model sandle-tiny: corpus, tokenizer, training, test prompts."""
