@@ -12,6 +12,7 @@ export default ts.config(
     files: ['**/*.vue'],
     languageOptions: { parserOptions: { parser: ts.parser } },
   },
+  { rules: { '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_+$', argsIgnorePattern: '^_+$' }] } },
   {
     files: ['src/**', 'public/**'],
     languageOptions: { globals: globals.browser },
@@ -26,7 +27,6 @@ export default ts.config(
       'vue/singleline-html-element-content-newline': 'off',
       'vue/html-closing-bracket-newline': 'off',
       'vue/html-self-closing': ['error', { html: { void: 'always', normal: 'any' } }],
-      '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_+$', argsIgnorePattern: '^_+$' }],
     },
   },
   { files: ['src/api/client.ts'], rules: { 'no-restricted-globals': 'off' } },

@@ -1,0 +1,120 @@
+import { expect, test } from './fixtures'
+
+/** What the page makes of answers that go wrong; the scripted server gives them. */
+
+test.beforeEach(({ scripted }) => {
+  scripted.server.asked.length = 0
+})
+
+test('text split inside characters and lines arrives whole', async ({ sandbox }) => {
+  await sandbox.enter()
+  await sandbox.ask('[bytes]')
+  await expect(sandbox.status).toHaveText('Finished, 3 tokens')
+  await expect(sandbox.prompt).toHaveValue('[bytes] Grüße 🏝 日本!')
+})
+
+test('an answer that is plain JSON is taken', async ({ sandbox }) => {
+  await sandbox.enter()
+  await sandbox.ask('[plain]')
+  await expect(sandbox.status).toHaveText('Finished, 3 tokens')
+  await expect(sandbox.prompt).toHaveValue('[plain] all at once')
+})
+
+for (const name of ['cut', 'reset']) {
+  test(`a stream that ends early (${name}) keeps its text, and Continue goes on from there`, async ({ sandbox, scripted }) => {
+    await sandbox.enter()
+    await sandbox.ask(`[${name}]`)
+    await expect(sandbox.alert).toContainText('Interrupted')
+    await expect(sandbox.prompt).toHaveValue(`[${name}] half an`)
+    await sandbox.button('Continue').click()
+    await expect.poll(() => scripted.server.asked.at(-1)?.body.prompt).toBe(`[${name}] half an`)
+    await expect(sandbox.prompt).toHaveValue(`[${name}] half an half an`)
+  })
+}
+
+test('an error in the middle of a stream shows in its words; Retry starts again from before', async ({ sandbox, scripted }) => {
+  await sandbox.enter()
+  await sandbox.ask('[failing]')
+  await expect(sandbox.alert).toContainText('The backend went away.')
+  await expect(sandbox.alert).toContainText('req-scripted')
+  await expect(sandbox.prompt).toHaveValue('[failing] half an')
+  await sandbox.button('Retry').click()
+  await expect.poll(() => scripted.server.asked.length).toBe(2)
+  expect(scripted.server.asked[1]?.body.prompt).toBe('[failing]')
+  await expect(sandbox.alert).toContainText('The backend went away.')
+  await expect(sandbox.prompt).toHaveValue('[failing] half an')
+})
+
+test('a loading model is waited for, and the picker says so', async ({ sandbox, page }) => {
+  await sandbox.enter()
+  await sandbox.ask('[loading]')
+  await expect(sandbox.alert).toContainText('The model is loading.')
+  await expect(sandbox.alert).toContainText('HTTP 503')
+  await expect(page.getByText(/Trying again in \d+ s/)).toBeVisible()
+  await expect(sandbox.model.locator('option', { hasText: 'scripted – loading' })).toBeAttached()
+  await expect(sandbox.status).toHaveText('Finished, 3 tokens', { timeout: 10_000 })
+  await expect(sandbox.alert).toBeHidden()
+  await expect(sandbox.prompt).toHaveValue('[loading] one two three')
+  await expect(sandbox.model.locator('option', { hasText: 'scripted – ready' })).toBeAttached()
+})
+
+test('waiting for a model can be stopped', async ({ sandbox, page, scripted }) => {
+  await sandbox.enter()
+  await sandbox.ask('[loading] again')
+  await expect(page.getByText(/Trying again/)).toBeVisible()
+  await page.keyboard.press('Escape')
+  await expect(sandbox.status).toHaveText('Stopped')
+  await expect(sandbox.alert).toBeHidden()
+  const { length } = scripted.server.asked
+  await page.waitForTimeout(1500)
+  expect(scripted.server.asked.length).toBe(length)
+})
+
+test('a bad parameter is shown, opened and focused', async ({ sandbox }) => {
+  await sandbox.enter()
+  await sandbox.ask('[bad]')
+  await expect(sandbox.alert).toContainText('temperature must be at most 2.')
+  await expect(sandbox.alert).toContainText('HTTP 400')
+  await expect(sandbox.number('Temperature')).toBeFocused()
+  await sandbox.ask('[penalty]')
+  await expect(sandbox.number('Presence penalty')).toBeFocused()
+  await sandbox.ask('[overflow]')
+  await expect(sandbox.alert).toContainText('Shorten the prompt')
+  await expect(sandbox.prompt).toBeFocused()
+})
+
+for (const [name, words] of [
+  ['busy', ['Rate limit reached.', 'HTTP 429', '7 s']],
+  ['big', ['The request body is too large.', 'HTTP 413', 'Shorten the prompt']],
+  ['gateway', ['502', 'retry in a moment']],
+  ['html', ['not a completion']],
+] as const) {
+  test(`a refusal says what to do: ${name}`, async ({ sandbox }) => {
+    await sandbox.enter()
+    await sandbox.ask(`[${name}]`)
+    for (const each of words) await expect(sandbox.alert).toContainText(each)
+    await expect(sandbox.prompt).toHaveValue(`[${name}]`)
+    await expect(sandbox.button('Retry')).toBeVisible()
+    await expect(sandbox.prompt).toBeEditable()
+  })
+}
+
+test('without a network the page says so, and Retry works once it is back', async ({ sandbox, context }) => {
+  await sandbox.enter()
+  await context.setOffline(true)
+  await sandbox.ask('Hello')
+  await expect(sandbox.alert).toContainText('offline')
+  await context.setOffline(false)
+  await sandbox.button('Retry').click()
+  await expect(sandbox.prompt).toHaveValue('Hello one two three')
+  await expect(sandbox.alert).toBeHidden()
+})
+
+test('hostile text stays text', async ({ sandbox, page }) => {
+  await sandbox.enter()
+  await sandbox.ask('[hostile]')
+  await expect(sandbox.status).toHaveText('Finished')
+  await expect(sandbox.prompt).toHaveValue(/<img src=x onerror=.*<script>.*\{\{ 1 \+ 1 \}\}/)
+  await expect(page).toHaveTitle('Sandle')
+  expect(await page.locator('main img, main script').count()).toBe(0)
+})

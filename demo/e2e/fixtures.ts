@@ -1,0 +1,93 @@
+import { test as base, type Locator, type Page } from '@playwright/test'
+
+import { KEY, ScriptedServer } from './scripted-server'
+
+/** What every test gets: a page that must break no policy, ask no third party and throw nothing, and a server. */
+
+export class Sandbox {
+  readonly prompt: Locator
+  readonly status: Locator
+  readonly alert: Locator
+  readonly generate: Locator
+  readonly stop: Locator
+  readonly key: Locator
+  readonly model: Locator
+
+  constructor(readonly page: Page, readonly url: string, private readonly apiKey: string) {
+    this.prompt = page.getByRole('textbox', { name: 'Prompt' })
+    this.status = page.getByRole('status')
+    this.alert = page.getByRole('alert')
+    this.generate = page.getByRole('button', { name: 'Generate' })
+    this.stop = page.getByRole('button', { name: 'Stop', exact: true })
+    this.key = page.getByLabel('API key')
+    this.model = page.getByRole('combobox', { name: 'Model' })
+  }
+
+  button(name: string): Locator {
+    return this.page.getByRole('button', { name, exact: true })
+  }
+
+  number(name: string): Locator {
+    return this.page.getByRole('spinbutton', { name, exact: true })
+  }
+
+  async open(): Promise<void> {
+    await this.page.goto(this.url)
+    await this.prompt.waitFor()
+  }
+
+  /** Opens the page with the key entered and the models there. */
+  async enter(): Promise<void> {
+    await this.open()
+    await this.key.fill(this.apiKey)
+    await this.page.waitForFunction(() => document.querySelectorAll('#model option').length > 0 && (document.querySelector('#model') as HTMLSelectElement).value !== '')
+  }
+
+  async ask(prompt: string): Promise<void> {
+    await this.prompt.fill(prompt)
+    await this.prompt.press('Control+Enter')
+  }
+}
+
+interface PerTest {
+  complaints: string[]
+  site: string
+  apiKey: string
+  sandbox: Sandbox
+}
+
+interface PerWorker {
+  scripted: { server: ScriptedServer; url: string }
+}
+
+export const test = base.extend<PerTest, PerWorker>({
+  scripted: [async ({}, use) => { // eslint-disable-line no-empty-pattern -- Playwright reads the pattern
+    const server = new ScriptedServer()
+    await use({ server, url: await server.start() })
+    await server.stop()
+  }, { scope: 'worker' }],
+
+  site: ({ scripted }, use) => use(scripted.url),
+  apiKey: ({ scripted: _ }, use) => use(KEY),
+
+  complaints: async ({ page, site }, use) => {
+    const complaints: string[] = []
+    const origin = new URL(site).origin
+    page.on('request', (request) => {
+      if (!/^(blob|data):/.test(request.url()) && new URL(request.url()).origin !== origin) complaints.push(`third party: ${request.url()}`)
+    })
+    page.on('pageerror', (error) => complaints.push(`thrown: ${error.message}`))
+    page.on('console', (message) => {
+      if (/Content Security Policy|Trusted ?Type|\[Vue warn\]/i.test(message.text())) complaints.push(message.text())
+    })
+    await page.addInitScript(() => {
+      document.addEventListener('securitypolicyviolation', (event) => console.error(`Content Security Policy: ${event.violatedDirective} ${event.blockedURI}`))
+    })
+    await use(complaints)
+    base.expect(complaints).toEqual([])
+  },
+
+  sandbox: async ({ page, site, apiKey, complaints: _ }, use) => use(new Sandbox(page, site, apiKey)),
+})
+
+export { expect } from '@playwright/test'

@@ -1,0 +1,103 @@
+import { readFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { extname, join, normalize } from 'node:path'
+
+import { scenarioFor, type Scenario } from './scenarios'
+
+/**
+ * The built page under nginx's own headers, and an API that does what the prompt says (see scenarios.ts): the faults that a well-behaved
+ * stack does not show. Tests in the same process read what it was asked.
+ */
+export const KEY = 'scripted-key_1'
+
+const DIST = join(import.meta.dirname, '..', 'dist')
+const TEMPLATE = readFileSync(join(import.meta.dirname, '..', 'nginx', 'default.conf.template'), 'utf8')
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.yaml': 'application/yaml',
+}
+
+function policy(kind: 'page' | 'docs'): string {
+  const found = new RegExp(`^\\s+${kind} "(default-src[^"]+)"`, 'm').exec(TEMPLATE)?.[1]
+  if (!found) throw new Error(`nginx's template names no policy for ${kind}`)
+  return found
+}
+
+export interface Asked {
+  body: Record<string, unknown>
+  authorization: string | undefined
+  /** Whether the client left before the end of the answer. */
+  isAborted: boolean
+}
+
+export class ScriptedServer {
+  readonly asked: Asked[] = []
+  /** How often the models were asked for. */
+  modelRequests = 0
+  models: Record<string, unknown>[] = [
+    model('scripted', 'ready', ['n', 'seed', 'top_k', 'min_p', 'presence_penalty', 'frequency_penalty', 'repetition_penalty', 'suffix']),
+    model('org/plain', 'available', []),
+  ]
+  private readonly server = createServer((request, response) => void this.serve(request, response))
+
+  async start(): Promise<string> {
+    await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve))
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`
+  }
+
+  async stop(): Promise<void> {
+    this.server.closeAllConnections()
+    await new Promise((resolve) => this.server.close(resolve))
+  }
+
+  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = new URL(request.url ?? '/', 'http://x').pathname
+    response.setHeader('x-request-id', 'req-scripted')
+    if (!path.startsWith('/v1/')) return this.file(path, response)
+    if (request.headers.authorization !== `Bearer ${KEY}`) return error(response, 401, 'Incorrect API key provided.', null, 'invalid_api_key')
+    if (path === '/v1/models') {
+      this.modelRequests += 1
+      return json(response, 200, { object: 'list', data: this.models })
+    }
+    await this.complete(request, response)
+  }
+
+  private async complete(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const pieces: Buffer[] = []
+    for await (const piece of request) pieces.push(piece as Buffer)
+    const body = JSON.parse(Buffer.concat(pieces).toString()) as Record<string, unknown>
+    const asked: Asked = { body, authorization: request.headers.authorization, isAborted: false }
+    this.asked.push(asked)
+    response.on('close', () => { asked.isAborted = !response.writableEnded })
+    const scenario: Scenario = scenarioFor(String(body.prompt))
+    await scenario(body, response, this)
+  }
+
+  private file(path: string, response: ServerResponse): void {
+    const name = path.endsWith('/') ? `${path}index.html` : path
+    try {
+      const bytes = readFileSync(join(DIST, normalize(name)))
+      response.writeHead(200, {
+        'Content-Type': TYPES[extname(name)] ?? 'application/octet-stream',
+        'Content-Security-Policy': policy(path.startsWith('/docs/') ? 'docs' : 'page'),
+        'X-Content-Type-Options': 'nosniff',
+      })
+      response.end(bytes)
+    } catch {
+      error(response, 404, `Invalid URL (GET ${path})`)
+    }
+  }
+}
+
+function model(id: string, status: string, capabilities: string[]): Record<string, unknown> {
+  return { id, object: 'model', created: 0, owned_by: 'test', description: '', max_model_len: 512, status, capabilities }
+}
+
+export function json(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {
+  response.writeHead(status, { 'Content-Type': 'application/json', ...headers })
+  response.end(JSON.stringify(body))
+}
+
+export function error(response: ServerResponse, status: number, message: string, param: string | null = null, code: string | null = null, headers: Record<string, string> = {}): void {
+  json(response, status, { error: { message, type: 'invalid_request_error', param, code } }, headers)
+}

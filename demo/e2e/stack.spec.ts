@@ -1,0 +1,83 @@
+import AxeBuilder from '@axe-core/playwright'
+
+import { expect, test } from './fixtures'
+
+/** What holds on any good stack: the one at SANDLE_E2E_URL (with SANDLE_E2E_KEY) or, without it, the scripted server. */
+const { SANDLE_E2E_URL: url, SANDLE_E2E_KEY: key } = process.env
+if (url) test.use({ site: url, apiKey: key ?? '' })
+
+test('a model continues the text in place, watched, kept and undone', async ({ sandbox }) => {
+  await sandbox.enter()
+  await sandbox.ask('Say this is a test')
+  await expect(sandbox.status).toHaveText(/^Finished, \d+ tokens?$/)
+  const text = await sandbox.prompt.inputValue()
+  expect(text).toMatch(/^Say this is a test.+/s)
+  await expect(sandbox.prompt).toBeFocused()
+  await expect(sandbox.generate).toBeVisible()
+
+  await sandbox.button('Undo').click()
+  await expect(sandbox.prompt).toHaveValue('Say this is a test')
+  await sandbox.button('Redo').click()
+  await expect(sandbox.prompt).toHaveValue(text)
+})
+
+test('Redo previous keeps the answer before as a branch', async ({ sandbox, page }) => {
+  await sandbox.enter()
+  await expect(sandbox.button('Redo previous')).toBeDisabled()
+  await sandbox.ask('Once')
+  await expect(sandbox.status).toHaveText(/^Finished/)
+  const first = await sandbox.prompt.inputValue()
+  await page.keyboard.press('Alt+r')
+  await expect(page.getByText('2/2')).toBeVisible()
+  await expect(sandbox.status).toHaveText(/^Finished/)
+  await sandbox.button('Previous branch').click()
+  await expect(page.getByText('1/2')).toBeVisible()
+  await expect(sandbox.prompt).toHaveValue(first)
+})
+
+test('a wrong key is refused in the server’s words and asked for again', async ({ sandbox }) => {
+  await sandbox.open()
+  await sandbox.key.fill('wrong-key_2')
+  await sandbox.ask('Hello')
+  await expect(sandbox.alert).toContainText('HTTP 401')
+  await expect(sandbox.alert).toContainText('request id')
+  await expect(sandbox.key).toBeFocused()
+  await expect(sandbox.prompt).toHaveValue('Hello')
+})
+
+for (const scheme of ['light', 'dark'] as const) {
+  for (const [name, width] of [['wide', 1280], ['narrow', 320]] as const) {
+    test(`axe finds nothing: ${scheme}, ${name}`, async ({ sandbox, page }) => {
+      await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' })
+      await page.setViewportSize({ width, height: 700 })
+      await sandbox.open()
+      if (width < 992) await sandbox.button('Parameters').click()
+      await sandbox.page.getByRole('combobox', { name: 'Preset' }).selectOption('Classic Sandle')
+      for (const summary of await page.locator('details:not([open]) > summary').all()) await summary.click()
+      const scan = async (): Promise<void> => {
+        const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']).analyze()
+        expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`)).toEqual([])
+      }
+      await scan()
+      if (width < 992) await sandbox.button('Done').click()
+      await sandbox.ask('Hello') // without a key: the alert shows
+      await expect(sandbox.alert).toContainText('401')
+      await scan()
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
+    })
+  }
+}
+
+test('the documentation of the API opens under its policy', async ({ page, site, complaints }) => {
+  await page.goto(`${site}/docs/`)
+  await expect(page.locator('.swagger-ui .info, .swagger-ui .errors-wrapper').first()).toBeVisible({ timeout: 15_000 })
+  expect(complaints).toEqual([])
+})
+
+test('the policy allows nothing unsafe', async ({ request, site }) => {
+  for (const path of ['/', '/docs/']) {
+    const policy = (await request.get(site + path)).headers()['content-security-policy']
+    expect(policy).toContain("default-src 'none'")
+    expect(policy).not.toContain('unsafe')
+  }
+})
