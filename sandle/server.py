@@ -4,12 +4,15 @@ Knows sockets, threads and signals; knows nothing of what the application does. 
 `threads` must exceed what may run plus what may wait, or /health starves.
 """
 
+import http
 import json
 import logging
+import re
 import resource
 import secrets
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +33,8 @@ Server = waitress.server.MultiSocketServer | waitress.server.BaseWSGIServer
 
 KEEPALIVE_TIMEOUT_S = 75
 DESCRIPTORS = 65_536  # each connection holds one, and a stream through the wrapper two
-LAST_WORDS_S = 2.0  # for streams to be told of the end once the grace period is over
+TRANSFER_ENCODING = re.compile(rb'^transfer-encoding[ \t]*:(.*)$', re.IGNORECASE | re.MULTILINE)
+LAST_WORDS_S = 2.0  # for streams to be told of the end once the grace period is over, and for the last bytes to leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,18 @@ class ServerOptions:
 
 
 class StrictParser(HTTPRequestParser):
-    """Refuses a request that gives both a Content-Length and a Transfer-Encoding: the two may be read differently."""
+    """Refuses what two servers in a row may read differently, and what waitress's own parser fails over."""
 
     def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
-        if self.chunked and 'CONTENT_LENGTH' in self.headers:
+        codings = TRANSFER_ENCODING.findall(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # a Content-Length of thousands of digits, an address in half a bracket
+            raise ParsingError('A number or an address in it cannot be read') from error
+        if codings and 'CONTENT_LENGTH' in self.headers:
             raise ParsingError('Content-Length and Transfer-Encoding exclude each other')
+        if len(codings) > 1 or codings and (b',' in codings[0] or self.version != '1.1'):
+            raise ParsingError('Transfer-Encoding can be "chunked", once, in HTTP/1.1')
 
 
 class JsonErrorTask(ErrorTask):
@@ -60,7 +70,7 @@ class JsonErrorTask(ErrorTask):
         cause: WaitressError = self.request.error  # type: ignore[attr-defined]  # the stubs call a parser an Error
         error = self._api_error(cause)
         body = json.dumps(error.body()).encode()
-        self.status = f'{error.status} {cause.reason}'
+        self.status = f'{error.status} {http.HTTPStatus(error.status).phrase}'
         self.response_headers = [*self.response_headers, ('Content-Type', 'application/json'),
                                  (REQUEST_ID_HEADER, f'req-{secrets.token_hex(12)}')]
         self.set_close_on_finish()
@@ -94,9 +104,10 @@ def serve(app: flask.Flask, options: ServerOptions, lifecycle: Lifecycle, on_sto
     that are left. A second signal ends the process at once.
     """
     stopping = threading.Event()
+    sockets: dict[int, Any] = {}  # Any: the stubs know this map and what it holds only in part
     _raise_descriptor_limit()
     try:
-        server = _create(app, options)
+        server = _create(app, options, sockets)
     except OSError as error:
         raise SystemExit(f'cannot listen on {options.host}:{options.port} (--host, --port): {error.strerror}') from None
 
@@ -116,6 +127,7 @@ def serve(app: flask.Flask, options: ServerOptions, lifecycle: Lifecycle, on_sto
     on_stop()
     if not is_idle:
         lifecycle.wait_until_idle(LAST_WORDS_S)
+    _wait_until_sent(sockets)
     server.close()
     logger.info('stopped')
 
@@ -138,13 +150,20 @@ def _run(server: Server, stopping: threading.Event) -> None:
         stopping.set()
 
 
-def _create(app: flask.Flask, options: ServerOptions) -> Server:
-    sockets: dict[int, Any] = {}  # Any: the stubs know this map and what it holds only in part
+def _wait_until_sent(sockets: dict[int, Any]) -> None:
+    """Waits until what was written has left, for LAST_WORDS_S at most: a request is done before its last byte is."""
+    deadline_s = time.monotonic() + LAST_WORDS_S
+    while any(isinstance(item, HTTPChannel) and (item.requests or item.total_outbufs_len)
+              for item in list(sockets.values())) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+
+
+def _create(app: flask.Flask, options: ServerOptions, sockets: dict[int, Any]) -> Server:
     server = waitress.server.create_server(
         app, map=sockets, host=options.host, port=options.port, threads=options.threads,
         connection_limit=2 * options.threads + 256, asyncore_use_poll=True, channel_request_lookahead=1, backlog=1024,
         channel_timeout=KEEPALIVE_TIMEOUT_S, cleanup_interval=10, ident='sandle',
-        max_request_body_size=options.max_body_bytes, inbuf_overflow=options.max_body_bytes,
+        max_request_body_size=options.max_body_bytes + 1, inbuf_overflow=options.max_body_bytes,
         outbuf_high_watermark=2 ** 18, outbuf_overflow=2 ** 20)
     for listener in [item for item in sockets.values() if isinstance(item, waitress.server.TcpWSGIServer)]:
         listener.channel_class = JsonChannel  # there is one listener for each address that the host's name has

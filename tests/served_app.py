@@ -1,0 +1,73 @@
+"""A small application for tests of sandle.server: `python -m tests.served_app MAX_BODY_BYTES DRAIN_TIMEOUT_S`."""
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import flask
+
+from sandle import app as http
+from sandle import errors, log, server, sse
+
+BIG = 8_000_000
+stopped = threading.Event()
+
+
+def echo() -> dict[str, object]:
+    """Returns the JSON of the body."""
+    return http.read_json()
+
+
+def size() -> dict[str, int]:
+    """Returns the size of the body."""
+    return {'size': len(flask.request.get_data())}
+
+
+def big() -> str:
+    """Returns eight million characters."""
+    return 'x' * BIG
+
+
+def stream() -> flask.Response:
+    """Streams `count` numbers, `delay` seconds apart, and a shutdown as an error event."""
+    count, delay_s = int(flask.request.args['count']), float(flask.request.args['delay'])
+
+    def body() -> Iterator[bytes]:
+        for number in range(count):
+            yield sse.event({'number': number})
+            if stopped.wait(delay_s):
+                yield sse.event(errors.ShuttingDownError('The server is shutting down.').body())
+                return
+        yield sse.DONE
+
+    return flask.Response(body(), content_type=sse.CONTENT_TYPE)
+
+
+def wait_for_client() -> str:
+    """Waits until the client has gone, and logs that."""
+    is_gone = http.client_disconnected()
+    while not is_gone():
+        time.sleep(0.01)
+    logging.getLogger('test').info('the client has gone')
+    return ''
+
+
+def main() -> None:
+    """Serves until it is told to stop."""
+    log.configure('INFO')
+    lifecycle = http.Lifecycle()
+    app = http.create_app('served', lifecycle)
+    app.add_url_rule('/ready', 'ready', lambda: ({'status': 'test'}, 503 if lifecycle.is_draining else 200))
+    for view in (echo, size):
+        app.add_url_rule(f'/{view.__name__}', view_func=view, methods=['POST'])
+    app.add_url_rule('/stream', view_func=stream)
+    app.add_url_rule('/big', view_func=big)
+    app.add_url_rule('/wait', view_func=wait_for_client)
+    options = server.ServerOptions('127.0.0.1', 0, 16, int(sys.argv[1]), float(sys.argv[2]))
+    server.serve(app, options, lifecycle, stopped.set)
+
+
+if __name__ == '__main__':
+    main()
