@@ -1,6 +1,6 @@
-// Swagger UI over the file beside this one. It runs under a Content-Security-Policy, so it is a file of its own.
+// Swagger UI over /docs/swagger.yaml. It runs under a Content-Security-Policy, so it is a file of its own.
 window.ui = window.SwaggerUIBundle({
-  url: 'swagger.yaml',
+  url: '/docs/swagger.yaml',
   dom_id: '#swagger-ui',
   deepLinking: true,
   // No validator badge: it would ask a third party.
