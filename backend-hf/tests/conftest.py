@@ -292,9 +292,12 @@ class Backend:
             time.sleep(0.05)
         raise AssertionError(f'waited in vain: {self.log()}')
 
-    def close(self) -> None:
+    def terminate(self) -> None:
         """Ends the process as an operator does."""
         self.process.terminate()
+
+    def close(self) -> None:
+        """Waits for the process to end."""
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
@@ -313,5 +316,7 @@ def start_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         return running[-1]
 
     yield start
+    for backend in running:
+        backend.terminate()
     for backend in running:
         backend.close()

@@ -109,7 +109,8 @@ def test_damaged_configuration_is_named(folder: Path, name: str, content: bytes)
 
 @pytest.mark.parametrize('damage', [
     lambda data: data[:-1], lambda data: data + b'x', lambda data: data[:100], lambda data: b'',
-    lambda data: b'\x80\x02', lambda data: b'\xff' * 100, lambda data: data[:8] + b'x' + data[9:], lambda data: b'version https://git-lfs\n' * 9,
+    lambda data: b'\x80\x02', lambda data: b'\xff' * 100,
+    lambda data: data[:8] + b'x' + data[9:], lambda data: b'version https://git-lfs\n' * 9,
 ])
 def test_damaged_weights_are_named(folder: Path, damage: Callable[[bytes], bytes]) -> None:
     file = folder / 'model.safetensors'

@@ -1,0 +1,239 @@
+"""The backend as a real process, started elsewhere, with no Hub: what an operator and a client see of it."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+pytestmark = pytest.mark.e2e
+
+SCRIPT = Path(__file__).resolve().parent.parent / 'serve-backend-hf.py'
+EOS = 1
+DONE = 'data: [DONE]'
+
+
+@pytest.fixture(scope='module')
+def models_file(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog of five: two that load, and three that cannot."""
+    folder = tmp_path_factory.mktemp('catalog')
+    shutil.copytree(llama_folder, folder / 'second')
+    shutil.copytree(llama_folder, folder / 'with-code')
+    config = folder / 'with-code' / 'config.json'
+    config.write_text(json.dumps(json.loads(config.read_text()) | {'auto_map': {}}))
+    (folder / 'models.json').write_text(json.dumps([
+        {'id': 'first', 'path': str(llama_folder), 'description': 'The first'}, {'id': 'team/second', 'path': 'second'},
+        {'id': 'missing', 'path': 'none'}, {'id': 'with-code', 'path': 'with-code'}, {'id': 'someone/on-the-hub'}]))
+    return folder / 'models.json'
+
+
+@pytest.fixture(scope='module')
+def backend(start_backend: Callable[..., Any], models_file: Path) -> Any:
+    """The backend with that catalog, ready."""
+    backend = start_backend('--models-file', str(models_file), '--max-batch-size', '4')
+    backend.wait_until(lambda: backend.get('/ready').status_code == 200)
+    return backend
+
+
+@pytest.fixture
+def with_first(backend: Any) -> Iterator[Any]:
+    """The backend with its first model in memory."""
+    use(backend, 'first')
+    yield backend
+
+
+def use(backend: Any, model: str) -> Any:
+    """Asks for a model until it answers, or has failed."""
+    answers: list[Any] = []
+
+    def ask() -> bool:
+        answers.append(backend.complete(model=model, prompt='the cat', max_tokens=3, temperature=0))
+        if answers[-1].status_code == 503:
+            assert int(answers[-1].headers['Retry-After']) >= 1
+        return answers[-1].status_code == 200 or 'could not be loaded' in answers[-1].text
+
+    backend.wait_until(ask)
+    return answers[-1]
+
+
+def text_of(answer: Any) -> str:
+    assert answer.status_code == 200, answer.text
+    text: str = answer.json()['choices'][0]['text']
+    return text
+
+
+def test_usage_is_counted(with_first: Any) -> None:
+    """The original always said zero."""
+    answer = with_first.complete(model='first', prompt=[0, 5, 6], max_tokens=4, temperature=0, n=2, ignore_eos=True)
+    assert answer.json()['usage'] == {'prompt_tokens': 3, 'completion_tokens': 8, 'total_tokens': 11}
+
+
+def test_end_of_text_is_a_stop(with_first: Any) -> None:
+    """The original said `length`, and left `</s>` in the text."""
+    answer = with_first.complete(model='first', prompt='the cat', max_tokens=9, logit_bias={str(EOS): 100}).json()
+    assert answer['choices'] == [{'text': '', 'index': 0, 'logprobs': None, 'finish_reason': 'stop'}]
+    assert answer['usage']['completion_tokens'] == 1
+
+
+def test_prompt_that_is_not_decoded_as_it_was_written_is_served(with_first: Any) -> None:
+    """The original decoded prompt and answer together, and failed where that did not give the prompt back."""
+    for prompt in ('</s>the cat<s>', '<s><s>  \x00é', 'the<unk>cat', ''):
+        answer = with_first.complete(model='first', prompt=prompt, max_tokens=2, temperature=0, echo=True)
+        assert text_of(answer).startswith(prompt)
+
+
+def test_empty_prompt_is_the_models_own_beginning(with_first: Any) -> None:
+    """The original began with `</s>` whatever the model was."""
+    answers = [with_first.complete(model='first', max_tokens=5, temperature=0, return_token_ids=True, **prompt).json()
+               for prompt in ({}, {'prompt': None}, {'prompt': ''}, {'prompt': [0]})]
+    assert [answer['choices'][0]['prompt_token_ids'] for answer in answers] == [[0]] * 4
+    assert len({answer['choices'][0]['text'] for answer in answers}) == 1
+
+
+def test_several_stops_end_each_of_several_choices(with_first: Any) -> None:
+    """The original gave several stops up with n > 1, and generated to the end."""
+    request = {'model': 'first', 'prompt': 'the cat', 'temperature': 0, 'max_tokens': 40, 'ignore_eos': True}
+    whole = text_of(with_first.complete(**request))
+    stops = [whole[6:8], whole[4:6]]
+    answer = with_first.complete(**request, n=3, stop=stops).json()
+    assert [choice['finish_reason'] for choice in answer['choices']] == ['stop'] * 3
+    assert {choice['text'] for choice in answer['choices']} == {whole[:min(whole.find(stop) for stop in stops)]}
+    assert answer['usage']['completion_tokens'] < 3 * 40
+
+
+def test_streamed_answer_is_the_unstreamed_one(with_first: Any) -> None:
+    request = {'model': 'first', 'prompt': 'the dog', 'max_tokens': 30, 'seed': 7, 'n': 2}
+    whole = [choice['text'] for choice in with_first.complete(**request).json()['choices']]
+    stream = with_first.complete(**request, stream=True).content.decode('utf-8')
+    lines = [line for line in stream.split('\n\n') if line]
+    assert lines[-1] == DONE
+    streamed = ['', '']
+    for line in lines[:-1]:
+        [choice] = json.loads(line.removeprefix('data: '))['choices']
+        streamed[choice['index']] += choice['text']
+    assert streamed == whole
+
+
+def test_context_is_the_models(with_first: Any) -> None:
+    assert with_first.model('first')['max_model_len'] == 128
+    answer = with_first.complete(model='first', prompt=[5] * 100, max_tokens=29)
+    assert answer.status_code == 400
+    assert answer.json()['error']['code'] == 'context_length_exceeded'
+
+
+def test_another_model_is_loaded_on_demand_and_the_first_released(backend: Any) -> None:
+    use(backend, 'first')
+    assert backend.model('team/second')['status'] == 'available'
+    assert use(backend, 'team/second').status_code == 200
+    assert (backend.model('team%2Fsecond')['status'], backend.model('first')['status']) == ('ready', 'available')
+    assert use(backend, 'first').status_code == 200
+    assert (backend.model('team/second')['status'], backend.model('first')['status']) == ('available', 'ready')
+
+
+@pytest.mark.parametrize(('model', 'cause'), [
+    ('missing', 'There is no folder'), ('with-code', 'auto_map'), ('someone/on-the-hub', 'cannot be reached')])
+def test_model_that_cannot_load_says_why_and_the_others_are_served(backend: Any, model: str, cause: str) -> None:
+    use(backend, 'first')
+    answer = use(backend, model)
+    assert answer.status_code == 503
+    assert cause in answer.json()['error']['message']
+    shown = backend.model(model)
+    assert shown['status'] == 'error' and cause in shown['status_message'] and '\n' not in shown['status_message']
+    assert use(backend, 'first').status_code == 200
+    assert 'Traceback' not in backend.log()
+
+
+def test_first_model_that_cannot_load_leaves_the_process_up_and_is_tried_again(
+        start_backend: Callable[..., Any], llama_folder: Path, tmp_path: Path) -> None:
+    backend = start_backend('-m', str(tmp_path / 'later'))
+    backend.wait_until(lambda: backend.get('/v1/models').json()['data'][0]['status'] == 'error')
+    [model] = backend.get('/v1/models').json()['data']
+    assert 'There is no folder' in model['status_message']
+    assert (backend.get('/health').status_code, backend.get('/ready').status_code) == (200, 503)
+    shutil.copytree(llama_folder, tmp_path / 'later')
+    backend.wait_until(lambda: backend.get('/ready').status_code == 200)
+    assert backend.complete(model=str(tmp_path / 'later'), prompt='the', max_tokens=1).status_code == 200
+
+
+def test_without_options_the_embedded_model_answers(start_backend: Callable[..., Any]) -> None:
+    backend = start_backend()
+    backend.wait_until(lambda: backend.get('/ready').status_code == 200)
+    listed = backend.get('/v1/models').json()['data']
+    assert (listed[0]['id'], listed[0]['status']) == ('sandle-tiny', 'ready')
+    assert len(listed) > 40
+    answer = backend.complete(model='sandle-tiny', prompt='Q: What is the capital of France?\nA:', temperature=0,
+                              max_tokens=8)
+    assert 'Paris' in text_of(answer)
+    assert answer.json()['choices'][0]['finish_reason'] == 'stop'
+
+
+@pytest.fixture(scope='module')
+def script() -> Any:
+    """The script as a module of this process."""
+    spec = importlib.util.spec_from_file_location('serve_backend_hf', SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def command(script: Any) -> click.Command:
+    """The script's command."""
+    command: click.Command = script.main
+    return command
+
+
+def test_single_model_is_the_only_one(script: Any, models_file: Path, llama_folder: Path,
+                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [entry.id for entry in script.read_models(models_file, None)][:2] == ['first', 'team/second']
+    [listed] = script.read_models(models_file, 'team/second')
+    assert listed.path == models_file.parent / 'second'
+    [hub] = script.read_models(models_file, 'someone/other')
+    assert (hub.id, hub.repo, hub.path) == ('someone/other', 'someone/other', None)
+    monkeypatch.chdir(llama_folder.parent)
+    for name in (llama_folder.name, str(llama_folder), f'./{llama_folder.name}', f'../{llama_folder.parent.name}/none'):
+        [folder] = script.read_models(models_file, name)
+        assert (folder.id, folder.repo) == (name, None)
+        assert folder.path == (llama_folder.parent.parent / llama_folder.parent.name / name).resolve()
+
+
+@pytest.mark.parametrize(('options', 'environment', 'words'), [
+    (['--device', 'cuda:7'], {}, '--device cuda:7'),
+    (['-8', '--device', 'cpu'], {}, '--load-in-8bit needs a CUDA GPU'),
+    ([], {'SANDLE_LOAD_IN_8BIT': '1', 'SANDLE_DEVICE': 'cpu'}, '--load-in-8bit needs a CUDA GPU'),
+    (['--dtype', 'float16', '--device', 'cpu'], {}, '--dtype float16 does not work on a CPU'),
+    (['--dtype', 'float8'], {}, "'float8' is not one of"),
+    ([], {'SANDLE_MAX_BATCH_SIZE': '0'}, '--max-batch-size'),
+    (['-d', '/proc/none'], {}, '--offload-dir /proc/none cannot be written'),
+    (['--models-file', '/none.json'], {}, '/none.json cannot be read'),
+    (['--port', 'x'], {}, "'x' is not a valid integer"),
+    (['--no-such-option'], {}, '--no-such-option'),
+])
+def test_bad_option_stops_the_start_with_one_line(command: click.Command, options: list[str],
+                                                  environment: dict[str, str], words: str) -> None:
+    ended = CliRunner().invoke(command, options, env=environment)
+    assert ended.exit_code == 2
+    assert words in ended.stderr.splitlines()[-1]
+
+
+def test_bad_option_ends_the_process() -> None:
+    ended = subprocess.run([sys.executable, str(SCRIPT), '--device', 'cuda:7'], capture_output=True, text=True,
+                           timeout=60)
+    assert ended.returncode == 2
+    assert '--device cuda:7' in ended.stderr.splitlines()[-1]
+    assert 'Traceback' not in ended.stderr
+
+
+def test_help_names_every_option_and_its_default(command: click.Command) -> None:
+    text = CliRunner().invoke(command, ['--help']).output
+    for option in ('--host', '-p, --port', '-d, --offload-dir', '-8, --load-in-8bit', '-m, --single-model',
+                   '--preload-model', '-l, --log-level', '--dtype', '--device', '--max-batch-size', '--models-file'):
+        assert option in text, option
