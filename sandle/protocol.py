@@ -21,10 +21,13 @@ MAX_STOP_LENGTH = 256
 INT64_MAX = 2 ** 63 - 1
 
 # fail_fast: a list of a million wrong items is one error, not a million that take seconds and gigabytes to gather.
-TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=INT64_MAX)]], Field(fail_fast=True)]
+# json_schema_extra: what the validators below look after, for the schema alone.
+NOT_EMPTY = Field(fail_fast=True, json_schema_extra={'minItems': 1})
+TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=INT64_MAX)]], NOT_EMPTY]
 TokenIdKey = Annotated[str, Field(pattern=r'^[0-9]{1,18}$')]
-Strings = Annotated[list[str], Field(fail_fast=True)]
-Prompt = str | Strings | TokenIds | Annotated[list[TokenIds], Field(fail_fast=True)]
+Prompt = str | Annotated[list[str], NOT_EMPTY] | TokenIds | Annotated[list[TokenIds], NOT_EMPTY]
+StopString = Annotated[str, Field(json_schema_extra={'maxLength': MAX_STOP_LENGTH})]
+Stop = StopString | Annotated[list[StopString], Field(fail_fast=True, json_schema_extra={'maxItems': MAX_STOPS})]
 LogitBias = Annotated[dict[TokenIdKey, Annotated[float, Field(ge=-100, le=100)]], Field(fail_fast=True)]
 
 
@@ -76,7 +79,7 @@ class CompletionRequest(WireModel):
     stream_options: StreamOptions | None = None
     logprobs: Annotated[int, Field(ge=0, le=INT64_MAX)] | None = None
     echo: bool = False
-    stop: Annotated[str | Strings, AfterValidator(_bounded_stops)] | None = None
+    stop: Annotated[Stop, AfterValidator(_bounded_stops)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     logit_bias: LogitBias | None = None
