@@ -18,7 +18,8 @@ PASSED_STATUSES = frozenset({*range(400, 600)}) - {401, 403, 407}
 
 def check(status: int, content_type: str, retry_after: str | None, body: bytes) -> None:
     """Raises the ApiError that an answer amounts to; returns for one that may be passed on as it is."""
-    is_json = content_type.partition(';')[0].strip().lower() == 'application/json'
+    media_type = content_type.partition(';')[0].strip().lower()
+    is_json = media_type == 'application/json' or media_type.endswith('+json')
     if 200 <= status < 300 and is_json:
         return
     content = _content(body) if is_json else None

@@ -28,6 +28,7 @@ class Exchange:
         self._is_client_gone = is_client_gone
         self._lock = threading.Lock()
         self._connection: Connection | None = None
+        self._socket: socket.socket | None = None  # the connection lets go of it when the answer ends with it
         self._response: http.client.HTTPResponse | None = None
         self._cause: errors.ApiError | None = None
         self._deadline_s: float | None = None
@@ -95,10 +96,10 @@ class Exchange:
             if self._cause is not None:
                 return
             self._cause = cause
-            if self._connection is not None and self._connection.sock is not None:
+            if self._socket is not None:
                 try:
                     # The plain socket's method: TLS's own would touch what the reading thread uses.
-                    socket.socket.shutdown(self._connection.sock, socket.SHUT_RDWR)
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
                 except OSError:
                     pass  # the backend was faster
 
@@ -120,6 +121,7 @@ class Exchange:
         connection = self._backend.acquire(is_fresh=is_fresh)
         with self._lock:
             self._connection = connection
+            self._socket = connection.sock
         try:
             if self._cause is not None:  # the client left while we connected
                 raise self._cause
@@ -152,6 +154,7 @@ class Exchange:
     def _detach(self) -> None:
         with self._lock:  # from here on an abort finds no socket: it may belong to the next request already
             connection, self._connection = self._connection, None
+            self._socket = None
         if connection is None:
             return
         is_reusable = (self._is_complete and self._cause is None and self._response is not None

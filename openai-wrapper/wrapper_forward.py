@@ -56,8 +56,8 @@ class Forwarder:
         try:
             passage.start(self._watcher, backends, path, body, self._on_lost)
             return passage.answer()
-        except BaseException:
-            passage.close()
+        except BaseException as error:
+            passage.close(error.code if isinstance(error, errors.ApiError) else None)
             raise
 
 
@@ -105,8 +105,10 @@ class Passage:
         check(status, content_type, headers.get('Retry-After'), body)
         return flask.Response(body, status, headers)
 
-    def close(self) -> None:
-        """Ends the request wherever it stands. May be called twice."""
+    def close(self, reason: str | None = None) -> None:
+        """Ends the request wherever it stands, for a reason that the log is told. May be called twice."""
+        if reason is not None:
+            self._record.reason = reason
         if self._exchange is not None:
             self._exchange.close()
         release, self._release = self._release, None

@@ -2,17 +2,30 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+import flask.testing
 import pytest
 
 import wrapper_app
 from sandle.app import Lifecycle
-from tests.wrapper_rig import KEY, Upstream, Wrapper
+from tests.end_to_end.scripted_backend import KEY, Upstream
 from wrapper_backend import Backend, parse_url
 from wrapper_exchange import Watcher
 from wrapper_forward import Forwarder, Timeouts
 from wrapper_keys import Keys, store
 from wrapper_registry import Registry
+
+
+@dataclass(frozen=True)
+class Wrapper:
+    """A wrapper and what it is made of."""
+
+    app: flask.Flask
+    client: flask.testing.FlaskClient
+    registry: Registry
+    watcher: Watcher
+    lifecycle: Lifecycle
 
 
 @pytest.fixture

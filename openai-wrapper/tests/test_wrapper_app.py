@@ -3,15 +3,24 @@
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from tests.wrapper_rig import AUTHORIZED, KEY, Answer, Upstream, Wrapper, completion, error_of
+import wrapper_app
+
+from tests.end_to_end.scripted_backend import AUTHORIZED, KEY, Answer, Upstream, completion, error_of
 from wrapper_app import Policy
 from wrapper_keys import key_id
 
-MakeWrapper = Callable[..., Wrapper]
+if TYPE_CHECKING:
+    from tests.conftest import Wrapper
+
+MakeWrapper: TypeAlias = 'Callable[..., Wrapper]'
 
 
 @pytest.mark.parametrize('sent', [{}, {'user': 'alice'}, {'user': None}])
@@ -23,11 +32,12 @@ def test_user_is_the_clients_or_the_keys_id_and_never_the_key(make_wrapper: Make
     assert wrapper.client.post('/v1/completions', **completion(**sent)).status_code == 200
     [received] = upstream.completions()
     expected = key_id(KEY) if is_key_user else sent.get('user')
+
     assert json.loads(received.body).get('user') == expected
     assert KEY.encode() not in received.body and KEY not in str(received.headers)
 
 
-def preflight(wrapper: Wrapper, origin: str) -> dict[str, str]:
+def preflight(wrapper: 'Wrapper', origin: str) -> dict[str, str]:
     response = wrapper.client.options('/v1/completions', headers={
         'Origin': origin, 'Access-Control-Request-Method': 'POST',
         'Access-Control-Request-Headers': 'authorization,content-type,x-stainless-os,x-evil'})
@@ -91,6 +101,17 @@ def test_wrong_addresses_and_methods(make_wrapper: MakeWrapper, method: str, pat
     assert response.status_code == status
     message = str(error_of(response)['message'])
     assert f'({method} {path})' in message or f'Not allowed to {method} on {path}' in message
+
+
+def test_wrapper_needs_neither_torch_nor_the_engine() -> None:
+    """Its image holds neither."""
+    here = Path(wrapper_app.__file__).parent
+    loaded = subprocess.run(
+        [sys.executable, '-c', 'import sys, wrapper_app, sandle.server, sandle.options; print(*sys.modules)'], check=True,
+        capture_output=True, text=True, env={'PYTHONPATH': f'{here}:{here.parent}'}).stdout.split()
+    assert 'wrapper_forward' in loaded
+    assert not [name for name in loaded if name.partition('.')[0] in ('torch', 'transformers', 'numpy')
+                or name.startswith('sandle.engine')]
 
 
 @pytest.mark.parametrize('content_type', [None, 'text/plain', 'application/x-www-form-urlencoded'])

@@ -5,16 +5,21 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 import wrapper_forward
 from sandle import sse
-from tests.wrapper_rig import (AUTHORIZED, Answer, Received, Upstream, Wrapper, chunk, completion, error_of,
-                               stream_head, wait_for)
+from tests.end_to_end.scripted_backend import (AUTHORIZED, CHUNKED, CHUNKED_THEN_CLOSE, Answer, Received, Upstream,
+                                               chunk, completion, error_of, stream_head, wait_for)
 from wrapper_app import Policy
 
-MakeWrapper = Callable[..., Wrapper]
+if TYPE_CHECKING:
+    from tests.conftest import Wrapper
+
+
+MakeWrapper: TypeAlias = 'Callable[..., Wrapper]'
 FIRST = b'data: {"choices": [{"text": "caf\xc3\xa9"}]}\n\n'
 SECOND = b': ping\n\nid: 7\r\ndata: {"choices":[]}\r\n\r\n'
 
@@ -114,9 +119,10 @@ def lambda_script(data: bytes) -> Callable[[socket.socket, Received], None]:
     return lambda sock, _: sock.sendall(data)
 
 
-def test_silence_within_a_stream_ends_it(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
+@pytest.mark.parametrize('framing', [CHUNKED, CHUNKED_THEN_CLOSE])
+def test_silence_within_a_stream_ends_it(make_wrapper: MakeWrapper, upstream: Upstream, framing: str) -> None:
     def script(sock: socket.socket, request: Received) -> None:
-        sock.sendall(stream_head() + chunk(FIRST))
+        sock.sendall(stream_head(framing) + chunk(FIRST))
         upstream.wait_until_client_leaves(sock)
 
     upstream.on_completion(script)
@@ -185,10 +191,11 @@ def test_client_that_leaves_frees_the_backend(make_wrapper: MakeWrapper, upstrea
     assert upstream.client_left.wait(0.5)
 
 
+@pytest.mark.parametrize('framing', [CHUNKED, CHUNKED_THEN_CLOSE])
 def test_client_that_leaves_a_silent_stream_frees_the_backend(make_wrapper: MakeWrapper, upstream: Upstream,
-                                                              caplog: pytest.LogCaptureFixture) -> None:
+                                                              caplog: pytest.LogCaptureFixture, framing: str) -> None:
     def script(sock: socket.socket, request: Received) -> None:
-        sock.sendall(stream_head() + chunk(FIRST))
+        sock.sendall(stream_head(framing) + chunk(FIRST))
         upstream.wait_until_client_leaves(sock)
 
     upstream.on_completion(script)

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import wrapper_keys
-from tests.wrapper_rig import wait_for
+from tests.end_to_end.scripted_backend import wait_for
 from wrapper_keys import BadKeyError, Keys, generated_key, key_id, new_key, parse_key_file, store
 
 SANDLE_TOKEN = 'q83vASNFZ4mrze8BI0VniQ=='  # as the first Sandle generated them

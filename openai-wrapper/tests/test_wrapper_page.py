@@ -1,14 +1,18 @@
 """The page and the docs without nginx."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from pathlib import Path
 
 import flask.testing
 import pytest
 
 import wrapper_page
-from tests.wrapper_rig import Wrapper, error_of
+from tests.end_to_end.scripted_backend import error_of
 from wrapper_app import Policy
+
+if TYPE_CHECKING:
+    from tests.conftest import Wrapper
 
 
 @pytest.fixture
@@ -18,10 +22,12 @@ def folder(tmp_path: Path) -> Path:
     page = tmp_path / 'page'
     for name, content in {'index.html': '<p>page</p>', 'theme.js': 'x',
                           'assets/index-a1B2.js': 'y', '.env': 'secret',
-                          'assets/.hidden': 'secret', '<name>': 'odd', 'index.html.gz': 'z', 'assets/logo.svg': '<svg/>'}.items():
+                          'assets/.hidden': 'secret', '<name>': 'odd', 'index.html.gz': 'z',
+                          'assets/logo.svg': '<svg/>'}.items():
         path = page / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
+
     docs = tmp_path / 'docs'
     docs.mkdir()
     (docs / 'index.html').write_text('<p>docs</p>')
@@ -30,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def client(make_wrapper: Callable[..., Wrapper], folder: Path) -> flask.testing.FlaskClient:
+def client(make_wrapper: Callable[..., 'Wrapper'], folder: Path) -> flask.testing.FlaskClient:
     files = wrapper_page.load(folder / 'page', '/') | wrapper_page.load(folder / 'docs', '/docs/')
     return make_wrapper('http://127.0.0.1:9', policy=Policy(pages=files)).client
 

@@ -2,33 +2,38 @@
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sandle.errors import BadGatewayError
-from tests.wrapper_rig import AUTHORIZED, Answer, Upstream, Wrapper, completion, error_of, wait_for
+from tests.end_to_end.scripted_backend import AUTHORIZED, Answer, Upstream, completion, error_of, wait_for
 from wrapper_registry import model_objects
+
+if TYPE_CHECKING:
+    from tests.conftest import Wrapper
 
 DEAD = 'http://127.0.0.1:9'
 
 
-def ids(wrapper: Wrapper) -> list[str]:
+def ids(wrapper: 'Wrapper') -> list[str]:
     response = wrapper.client.get('/v1/models', headers=AUTHORIZED)
     assert response.status_code == 200
     return [model['id'] for model in response.get_json()['data']]
 
 
-def test_first_listing_is_whole(make_wrapper: Callable[..., Wrapper], make_upstream: Callable[[], Upstream]) -> None:
+def test_first_listing_is_whole(make_wrapper: Callable[..., 'Wrapper'], make_upstream: Callable[[], Upstream]) -> None:
     first, second = make_upstream(), make_upstream()
     first.list_models({'id': 'b'}, {'id': 'shared'})
+
     second.list_models({'id': 'shared'}, {'id': 'a/c'})
     wrapper = make_wrapper(first.url, second.url)
     assert ids(wrapper) == ['b', 'shared', 'a/c']
 
 
-def test_dead_slow_and_hanging_backends_delay_nobody(make_wrapper: Callable[..., Wrapper],
+def test_dead_slow_and_hanging_backends_delay_nobody(make_wrapper: Callable[..., 'Wrapper'],
                                                      make_upstream: Callable[[], Upstream]) -> None:
     """In the original one hung backend hung the listing; here it may only cost the process's first second."""
     good, hanging = make_upstream(), make_upstream()
@@ -43,13 +48,13 @@ def test_dead_slow_and_hanging_backends_delay_nobody(make_wrapper: Callable[...,
 
 
 @pytest.mark.parametrize('path', ['/v1/models/org/name', '/v1/models/org%2Fname', '/v1/models/org%2fname'])
-def test_model_ids_hold_slashes(make_wrapper: Callable[..., Wrapper], upstream: Upstream, path: str) -> None:
+def test_model_ids_hold_slashes(make_wrapper: Callable[..., 'Wrapper'], upstream: Upstream, path: str) -> None:
     upstream.list_models({'id': 'other'}, {'id': 'org/name', 'max_model_len': 7})
     model = make_wrapper(upstream.url).client.get(path, headers=AUTHORIZED).get_json()
     assert (model['id'], model['max_model_len']) == ('org/name', 7)
 
 
-def test_model_that_is_there_is_found_and_another_is_not(make_wrapper: Callable[..., Wrapper],
+def test_model_that_is_there_is_found_and_another_is_not(make_wrapper: Callable[..., 'Wrapper'],
                                                          upstream: Upstream) -> None:
     """The original had this condition inverted."""
     client = make_wrapper(upstream.url).client
@@ -59,7 +64,7 @@ def test_model_that_is_there_is_found_and_another_is_not(make_wrapper: Callable[
     assert {'code': 'model_not_found', 'param': 'model'}.items() <= error_of(response).items()
 
 
-def test_allowed_models_are_all_there_is(make_wrapper: Callable[..., Wrapper], upstream: Upstream) -> None:
+def test_allowed_models_are_all_there_is(make_wrapper: Callable[..., 'Wrapper'], upstream: Upstream) -> None:
     upstream.list_models({'id': 'm'}, {'id': 'secret'})
     wrapper = make_wrapper(upstream.url, allowed=frozenset({'m', 'absent'}))
     assert ids(wrapper) == ['m']
@@ -68,7 +73,7 @@ def test_allowed_models_are_all_there_is(make_wrapper: Callable[..., Wrapper], u
     assert upstream.completions() == []
 
 
-def test_lost_backend_keeps_its_models_with_an_error(make_wrapper: Callable[..., Wrapper],
+def test_lost_backend_keeps_its_models_with_an_error(make_wrapper: Callable[..., 'Wrapper'],
                                                      upstream: Upstream) -> None:
     wrapper = make_wrapper(upstream.url)
     assert ids(wrapper) == ['m'] and wrapper.client.get('/ready').status_code == 200
@@ -81,21 +86,21 @@ def test_lost_backend_keeps_its_models_with_an_error(make_wrapper: Callable[...,
     assert response.status_code == 502 and error_of(response)['code'] == 'backend_unreachable'
 
 
-def test_backend_never_reached_is_a_bad_gateway(make_wrapper: Callable[..., Wrapper]) -> None:
+def test_backend_never_reached_is_a_bad_gateway(make_wrapper: Callable[..., 'Wrapper']) -> None:
     wrapper = make_wrapper(DEAD)
     assert ids(wrapper) == []
     response = wrapper.client.post('/v1/completions', **completion())
     assert response.status_code == 502 and error_of(response)['code'] == 'backend_unreachable'
 
 
-def test_new_model_is_found_at_once(make_wrapper: Callable[..., Wrapper], upstream: Upstream) -> None:
+def test_new_model_is_found_at_once(make_wrapper: Callable[..., 'Wrapper'], upstream: Upstream) -> None:
     wrapper = make_wrapper(upstream.url)
     assert ids(wrapper) == ['m']
     upstream.list_models({'id': 'm'}, {'id': 'new'})
     assert wrapper.client.get('/v1/models/new', headers=AUTHORIZED).status_code == 200
 
 
-def test_ready_follows_the_backends(make_wrapper: Callable[..., Wrapper], upstream: Upstream) -> None:
+def test_ready_follows_the_backends(make_wrapper: Callable[..., 'Wrapper'], upstream: Upstream) -> None:
     upstream.scripts['/ready'] = Answer('{"status": "loading"}', status=503)
     wrapper = make_wrapper(upstream.url)
     assert ids(wrapper) == ['m']
@@ -109,7 +114,7 @@ def test_ready_follows_the_backends(make_wrapper: Callable[..., Wrapper], upstre
     Answer('<html>', content_type='text/html'), Answer('[]'), Answer('{"data": 5}'), Answer('{}', status=500),
     Answer('[' * 100_000), Answer('{"data": [{"id": "\\ud800"}]}'),
     Answer('{"data": []}', status=302, headers='Location: http://127.0.0.1:1/\r\n')])
-def test_nonsense_for_a_listing_counts_as_out_of_reach(make_wrapper: Callable[..., Wrapper], upstream: Upstream,
+def test_nonsense_for_a_listing_counts_as_out_of_reach(make_wrapper: Callable[..., 'Wrapper'], upstream: Upstream,
                                                        script: Answer) -> None:
     upstream.scripts['/v1/models'] = script
     wrapper = make_wrapper(upstream.url)
@@ -148,7 +153,7 @@ def test_any_listing_gives_models_or_one_error(listing: dict[str, object]) -> No
         model.model_dump_json()
 
 
-def test_backend_that_moves_is_followed(make_wrapper: Callable[..., Wrapper], make_upstream: Callable[[], Upstream],
+def test_backend_that_moves_is_followed(make_wrapper: Callable[..., 'Wrapper'], make_upstream: Callable[[], Upstream],
                                         monkeypatch: pytest.MonkeyPatch) -> None:
     """As when a container comes back with another address: the name is looked up again, no connection is kept."""
     import socket

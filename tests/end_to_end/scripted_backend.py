@@ -1,4 +1,4 @@
-"""Backends on real sockets that do what a test scripts, and what tests of the wrapper say again and again."""
+"""Backends on real sockets that do what a test scripts, and what unit tests of the wrapper say again and again."""
 
 import contextlib
 import json
@@ -8,12 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import flask.testing
 from werkzeug.test import TestResponse
-
-from sandle.app import Lifecycle
-from wrapper_exchange import Watcher
-from wrapper_registry import Registry
 
 KEY = 'test-key'
 AUTHORIZED = {'Authorization': f'Bearer {KEY}'}
@@ -45,7 +40,11 @@ class Answer:
         sock.sendall(self._bytes)
 
 
-def stream_head(framing: str = 'Transfer-Encoding: chunked\r\n') -> bytes:
+CHUNKED = 'Transfer-Encoding: chunked\r\n'
+CHUNKED_THEN_CLOSE = f'{CHUNKED}Connection: close\r\n'  # as waitress sends it
+
+
+def stream_head(framing: str = CHUNKED) -> bytes:
     """Returns the head of a stream of events."""
     return f'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{framing}\r\n'.encode()
 
@@ -132,17 +131,6 @@ def read_request(sock: socket.socket) -> Received | None:
         body += sock.recv(65536)
     method, path, _ = first.split(' ')
     return Received(method, path, headers, body)
-
-
-@dataclass(frozen=True)
-class Wrapper:
-    """A wrapper and what it is made of."""
-
-    app: flask.Flask
-    client: flask.testing.FlaskClient
-    registry: Registry
-    watcher: Watcher
-    lifecycle: Lifecycle
 
 
 def completion(**fields: object) -> dict[str, object]:

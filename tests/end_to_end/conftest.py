@@ -1,0 +1,68 @@
+"""A stub and a wrapper in front of it, as processes; for tests that leave them as they were, once for all."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.rig import KEY, STUB, WRAPPER, Client, Server, serve, wait_for
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what is in this folder; the hook sees the items of every folder."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope='session')
+def stub() -> Iterator[Server]:
+    """A stub with fault controls, offering `stub` and `org/name`."""
+    with serve(STUB, '--faults', '--model', 'stub', '--model', 'org/name') as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def wrapper(stub: Server) -> Iterator[Server]:
+    """A wrapper in front of the stub, with the default options."""
+    with serve(WRAPPER, '--backend-stub', stub.url, '--auth-token', KEY) as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def client(wrapper: Server) -> Iterator[Client]:
+    """A client of the wrapper with a good key."""
+    with closing(Client(wrapper.url)) as client:
+        yield client
+
+
+@pytest.fixture(scope='session')
+def direct(stub: Server) -> Iterator[Client]:
+    """A client of the stub itself."""
+    with closing(Client(stub.url, key=None)) as client:
+        yield client
+
+
+@pytest.fixture
+def own() -> Iterator[Callable[..., Server]]:
+    """Returns a function that starts a server for this test alone, and waits until it is ready."""
+    with ExitStack() as stack:
+        def start(script: str, *arguments: str, **options: object) -> Server:
+            context: AbstractContextManager[Server] = serve(script, *arguments, **options)  # type: ignore[arg-type]
+            server = stack.enter_context(context)
+            with closing(Client(server.url)) as client:
+                wait_for(lambda: client.get('/ready').status_code == 200)
+            return server
+        yield start
+
+
+@pytest.fixture
+def client_of() -> Iterator[Callable[..., Client]]:
+    """Returns a function that makes a client of a server."""
+    with ExitStack() as stack:
+        def make(server: Server, key: str | None = KEY) -> Client:
+            return stack.enter_context(closing(Client(server.url, key)))
+        yield make
