@@ -30,6 +30,7 @@ nginx=
 nginx_pid=
 waiter_pid=
 runtime=
+wrapper_url=
 pids=()
 
 say() { printf 'sandle: %s\n' "$*" >&2; }
@@ -208,6 +209,7 @@ start_wrapper() { # HOST PORT BACKEND_PORT OPTION...
   start "$python" "$root/openai-wrapper/serve-openai-wrapper.py" --host "$1" --port "$2" \
     "--backend-$backend" "http://127.0.0.1:$3" --state-dir "$state" "${@:4}"
   pids+=("$started")
+  if [[ -n $nginx ]]; then wrapper_url=http://127.0.0.1:$2; else wrapper_url=$url; fi
 }
 
 choose_front() { # sets nginx to its path, or leaves it empty
@@ -270,22 +272,24 @@ start_all() {
 }
 
 wait_until_ready() {
-  say "starting backend-$backend; a model that is not on this machine yet is downloaded first"
+  say "starting backend-$backend"
   # In the background, because a signal is handled while bash waits for a child but not while it runs one.
-  "$python" - "$url/ready" "${pids[@]}" $nginx_pid <<'PYTHON' &
+  "$python" - "$wrapper_url/ready" "$url/ready" "${pids[@]}" $nginx_pid <<'PYTHON' &
 import os
 import sys
 import time
 import urllib.request
 
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-while True:
+waiting = sys.argv[1:3]  # the wrapper first, because nginx would log every vain attempt
+while waiting:
     try:
-        opener.open(sys.argv[1], timeout=3).close()
-        break
+        opener.open(waiting[0], timeout=3).close()
+        del waiting[0]
+        continue
     except OSError:
         time.sleep(0.1)
-    for pid in sys.argv[2:]:
+    for pid in sys.argv[3:]:
         try:
             os.kill(int(pid), 0)
         except ProcessLookupError:
