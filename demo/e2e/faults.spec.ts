@@ -2,10 +2,6 @@ import { expect, test } from './fixtures'
 
 /** What the page makes of answers that go wrong; the scripted server gives them. */
 
-test.beforeEach(({ scripted }) => {
-  scripted.server.asked.length = 0
-})
-
 test('text split inside characters and lines arrives whole', async ({ sandbox }) => {
   await sandbox.enter()
   await sandbox.ask('[bytes]')

@@ -87,7 +87,10 @@ export const test = base.extend<PerTest, PerWorker>({
     base.expect(complaints).toEqual([])
   },
 
-  sandbox: async ({ page, site, apiKey, complaints: _ }, use) => use(new Sandbox(page, site, apiKey)),
+  sandbox: async ({ page, site, apiKey, scripted, complaints: _ }, use) => {
+    scripted.server.reset()
+    await use(new Sandbox(page, site, apiKey))
+  },
 })
 
 export { expect } from '@playwright/test'

@@ -34,15 +34,18 @@ export class ScriptedServer {
   readonly asked: Asked[] = []
   /** How often the models were asked for. */
   modelRequests = 0
-  models: Record<string, unknown>[] = [
-    model('scripted', 'ready', ['n', 'seed', 'top_k', 'min_p', 'presence_penalty', 'frequency_penalty', 'repetition_penalty', 'suffix']),
-    model('org/plain', 'available', []),
-  ]
+  models = initialModels()
   private readonly server = createServer((request, response) => void this.serve(request, response))
 
   async start(): Promise<string> {
     await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve))
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`
+  }
+
+  /** Forgets what a test has done to it. */
+  reset(): void {
+    this.asked.length = 0
+    this.models = initialModels()
   }
 
   async stop(): Promise<void> {
@@ -87,6 +90,13 @@ export class ScriptedServer {
       error(response, 404, `Invalid URL (GET ${path})`)
     }
   }
+}
+
+function initialModels(): Record<string, unknown>[] {
+  return [
+    model('scripted', 'ready', ['n', 'seed', 'top_k', 'min_p', 'presence_penalty', 'frequency_penalty', 'repetition_penalty', 'suffix']),
+    model('org/plain', 'available', []),
+  ]
 }
 
 function model(id: string, status: string, capabilities: string[]): Record<string, unknown> {

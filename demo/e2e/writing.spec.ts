@@ -4,10 +4,6 @@ import { expect, test } from './fixtures'
 
 /** The page as a place to write: stopping, history, settings, keys, what is kept and where. */
 
-test.beforeEach(({ scripted }) => {
-  scripted.server.asked.length = 0
-})
-
 test('Stop aborts at once and keeps the text; the box is read-only meanwhile, never disabled, and keeps the focus', async ({ sandbox, scripted }) => {
   await sandbox.enter()
   await sandbox.prompt.fill('[slow]')

@@ -67,7 +67,9 @@ function parseJson(text: string): unknown {
 /** The models that this key may use. */
 export async function listModels(key: string, signal: AbortSignal): Promise<Model[]> {
   const response = await send('/v1/models', { headers: headers(key), signal })
-  return readModels(parseJson(await readText(response, response.headers.get('x-request-id'))))
+  const value = parseJson(await readText(response, response.headers.get('x-request-id')))
+  if (value === undefined) throw new Failure('malformed', 'The server’s list of models is not understood.', { status: response.status })
+  return readModels(value)
 }
 
 async function* decode(body: ReadableStream<Uint8Array>, requestId: string | null): AsyncGenerator<string> {
@@ -110,7 +112,7 @@ export async function* complete(
   }
   const value = parseJson(await readText(response, requestId))
   const wire = readError(value)
-  if (wire) throw new Failure('stream', wire.message, { requestId, wire })
+  if (wire) throw new Failure('stream', wire.message, { status: response.status, requestId, wire })
   const events = readCompletion(value)
   if (events.length === 0) throw new Failure('malformed', 'The server’s answer is not a completion.', { status: response.status, requestId })
   yield* events

@@ -46,7 +46,6 @@ const ADVICE: Readonly<Record<number, string>> = {
   413: 'The request is too large. Shorten the prompt.',
   429: 'Too many requests at once. Wait a little, then retry.',
   502: 'The model’s server cannot be reached. It may be restarting: retry in a moment.',
-  503: 'The model is not ready yet.',
   504: 'The model did not answer in time. Ask for fewer tokens, or retry.',
 }
 
@@ -56,6 +55,7 @@ export function adviceFor(failure: Failure): string {
   if (failure.kind === 'interrupted' || failure.kind === 'stream') return 'Continue from here, or retry from before.'
   if (failure.code === 'context_length_exceeded') return 'Shorten the prompt, or lower Max tokens.'
   if (failure.status === 429 && failure.retryAfterS) return `Too many requests at once. Retry in ${failure.retryAfterS} s.`
+  if (failure.status === 503) return failure.retryAfterS === null ? 'Retry in a moment.' : 'The page asks again by itself.'
   if (failure.status !== null && failure.status in ADVICE) return ADVICE[failure.status] ?? ''
   if (failure.status !== null && failure.status >= 500) return 'Something broke on the server. The request id helps to find it in the log.'
   return ''

@@ -47,12 +47,12 @@ class EventCollector {
       return
     }
     const wire = readError(value)
-    if (wire) this.failure = new Failure('stream', wire.message, { requestId: this.requestId, wire })
+    if (wire) this.failure = new Failure('stream', wire.message, { status: 200, requestId: this.requestId, wire })
     else this.events.push(...readCompletion(value))
   }
 
   private fail(message: string): void {
-    this.failure = new Failure('stream', message, { requestId: this.requestId })
+    this.failure = new Failure('stream', message, { status: 200, requestId: this.requestId })
   }
 }
 
@@ -76,5 +76,5 @@ export async function* readStream(
 }
 
 export function interrupted(requestId: string | null): Failure {
-  return new Failure('interrupted', 'Interrupted; partial text kept. Continue?', { requestId })
+  return new Failure('interrupted', 'Interrupted; partial text kept. Continue?', { status: 200, requestId })
 }

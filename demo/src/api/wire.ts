@@ -9,6 +9,8 @@ export interface Model {
   id: string
   description: string
   status: ModelStatus
+  /** Why the status is what it is, in the server's words; often empty. */
+  statusMessage: string
   /** Longest prompt plus completion, in tokens; null when the server does not say. */
   maxModelLen: number | null
   /** Request fields and endpoints beyond OpenAI's basics; null when the server does not say. */
@@ -51,6 +53,7 @@ function readModel(value: unknown): Model | null {
     id: value.id,
     description: textOrNull(value.description) ?? '',
     status: typeof status === 'string' && STATUSES.includes(status) ? (status as ModelStatus) : 'unknown',
+    statusMessage: textOrNull(value.status_message) ?? '',
     maxModelLen: typeof length === 'number' && length > 0 ? length : null,
     capabilities: Array.isArray(capabilities) ? capabilities.filter((name) => typeof name === 'string') : null,
   }
