@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 import wrapper_app
-
 from tests.end_to_end.scripted_backend import AUTHORIZED, KEY, Answer, Upstream, completion, error_of
 from wrapper_app import Policy
 from wrapper_keys import key_id
@@ -107,8 +106,8 @@ def test_wrapper_needs_neither_torch_nor_the_engine() -> None:
     """Its image holds neither."""
     here = Path(wrapper_app.__file__).parent
     loaded = subprocess.run(
-        [sys.executable, '-c', 'import sys, wrapper_app, sandle.server, sandle.options; print(*sys.modules)'], check=True,
-        capture_output=True, text=True, env={'PYTHONPATH': f'{here}:{here.parent}'}).stdout.split()
+        [sys.executable, '-c', 'import sys, wrapper_app, sandle.server, sandle.options; print(*sys.modules)'],
+        check=True, capture_output=True, text=True, env={'PYTHONPATH': f'{here}:{here.parent}'}).stdout.split()
     assert 'wrapper_forward' in loaded
     assert not [name for name in loaded if name.partition('.')[0] in ('torch', 'transformers', 'numpy')
                 or name.startswith('sandle.engine')]
