@@ -94,20 +94,24 @@ def shards(folder: Path) -> list[str]:
 
 def _measure(file: Path) -> tuple[int, int]:
     """Returns the numbers of parameters and of bytes of a safetensors file: 8 bytes of length, a JSON header, data."""
-    with file.open('rb') as stream:
-        prefix = stream.read(8)
-        length = struct.unpack('<Q', prefix)[0] if len(prefix) == 8 else 0
-        if not 2 <= length <= MAX_HEADER_BYTES:
-            raise LoadError(f'{file} is not a safetensors file, or is damaged: get the model again.')
-        header = _parse(file, stream.read(length))
+    try:
+        stored_bytes = file.stat().st_size
+        with file.open('rb') as stream:
+            prefix = stream.read(8)
+            length = struct.unpack('<Q', prefix)[0] if len(prefix) == 8 else 0
+            if not 2 <= length <= MAX_HEADER_BYTES:
+                raise LoadError(f'{file} is not a safetensors file, or is damaged: get the model again.')
+            header = _parse(file, stream.read(length))
+    except OSError as error:
+        raise LoadError(f'{file} cannot be read: {error.strerror}.') from error
     tensors = [tensor for name, tensor in header.items() if name != '__metadata__']
     try:
-        parameters = sum(math.prod(tensor['shape']) for tensor in tensors)
-        data_bytes = max((tensor['data_offsets'][1] for tensor in tensors), default=0)
-    except (TypeError, KeyError, IndexError):
+        parameters = sum(math.prod(map(int, tensor['shape'])) for tensor in tensors)
+        data_bytes = max((int(tensor['data_offsets'][1]) for tensor in tensors), default=0)
+    except (TypeError, ValueError, KeyError, IndexError):
         raise LoadError(f'{file} has a damaged header: get the model again.') from None
-    if file.stat().st_size != 8 + length + data_bytes:
-        raise LoadError(f'{file} is incomplete ({file.stat().st_size} of {8 + length + data_bytes} bytes): '
+    if stored_bytes != 8 + length + data_bytes:
+        raise LoadError(f'{file} is incomplete ({stored_bytes} of {8 + length + data_bytes} bytes): '
                         'get the model again.')
     return parameters, data_bytes
 

@@ -15,8 +15,8 @@ import torch
 # Below this many parameters float32 is chosen on any CPU: a step is as fast as its overhead, and greedy answers are
 # the same on every machine. Above it, one pass over 277 M weights on two Zen 5 cores took 50 / 113 / 122 ms in float32
 # and 18 / 19 / 27 ms in bfloat16 at 1 / 4 / 16 rows, so a CPU with bfloat16 instructions uses them. Without them
-# bfloat16 is converted for every product and is slower than float32. float16 is never chosen on a CPU: half of
-# PyTorch's CPU kernels do not have it.
+# bfloat16 is converted for every product and is slower than float32. float16 is never chosen on a CPU: it is fast at
+# one row only, and overflows where bfloat16 does not.
 FLOAT32_BELOW_PARAMETERS = 50_000_000
 
 DTYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16, 'float32': torch.float32}
@@ -87,7 +87,7 @@ def check_load_in_8bit(device: str) -> None:
 def check_dtype(option: str, device: str) -> None:
     """Raises DeviceError when a value of --dtype is of no use on a device."""
     if option == 'float16' and device == 'cpu':
-        raise DeviceError('--dtype float16 does not work on a CPU; use bfloat16, float32 or auto.')
+        raise DeviceError('--dtype float16 is for GPUs; on a CPU use bfloat16, float32 or auto.')
 
 
 def choose_dtype(option: str, device: str, hardware: Hardware, parameters: int, available_bytes: int) -> torch.dtype:

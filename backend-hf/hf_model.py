@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 Report = Callable[[str], None]
 
 FROM_FOLDER = {'local_files_only': True, 'trust_remote_code': False}
-CONTEXT_KEYS = ('max_position_embeddings', 'n_positions', 'max_sequence_length', 'seq_length', 'n_ctx')
+CONTEXT_KEYS = ('max_position_embeddings', 'n_positions', 'max_sequence_length', 'max_seq_len', 'seq_length', 'n_ctx')
 DEFAULT_CONTEXT_TOKENS = 2048  # for models whose positions have no end, and whose configuration names none
 HEADROOM = 1.1  # caches and activations beside the weights
 MAX_CAUSE_CHARACTERS = 300

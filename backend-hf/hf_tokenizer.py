@@ -58,10 +58,8 @@ class HfTokenizer:
 
     @property
     def default_prompt(self) -> tuple[int, ...]:
-        """The beginning-of-text token, else an end-of-text token; empty for a model that has neither."""
-        if self._special.bos is not None:
-            return (self._special.bos,)
-        return tuple(sorted(self._special.eos)[:1])
+        """The beginning-of-text token, or else an end-of-text token; for a model that has neither, any token: 0."""
+        return (self._special.bos if self._special.bos is not None else min(self._special.eos, default=0),)
 
     def encode(self, text: str, add_special_tokens: bool) -> list[int]:
         """Returns the ids of a text; special tokens written out in it become their ids."""

@@ -37,6 +37,8 @@ def read_models(file: pathlib.Path, single: str | None) -> tuple[CatalogEntry, .
         return listed
     if chosen := tuple(entry for entry in listed if entry.id == single):
         return chosen
+    if not single.strip():
+        raise click.BadParameter('it must not be empty.', param_hint='--single-model')
     is_folder = pathlib.Path(single).is_dir() or single.startswith(('/', '.', '~')) or single.count('/') > 1
     if is_folder:
         return (CatalogEntry(single, single, 'local', path=pathlib.Path(single).expanduser().resolve()),)
@@ -61,7 +63,8 @@ def make_loader(models: tuple[CatalogEntry, ...], device: str, dtype: str, offlo
 
 @click.command(context_settings=options.CONTEXT_SETTINGS, help=__doc__)
 @options.server_options
-@click.option('-m', '--single-model', '--preload-model', 'single_model', default=None, envvar='SANDLE_SINGLE_MODEL',
+@click.option('-m', '--single-model', '--preload-model', 'single_model', default=None,
+              envvar=['SANDLE_SINGLE_MODEL', 'SANDLE_PRELOAD_MODEL'],
               show_default='the first of --models-file',
               help='Offer and load only this model: an id of --models-file, a folder, or a name on the Hub.')
 @click.option('--models-file', type=click.Path(path_type=pathlib.Path), default=MODELS_FILE,

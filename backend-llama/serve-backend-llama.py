@@ -1,4 +1,4 @@
-"""Serves the API of a backend over the LLaMA model in LLAMA_DIR/MODEL_SIZE (7B, 13B, 30B or 65B), tokenizer in LLAMA_DIR.
+"""Serves the API of a backend over the LLaMA model in LLAMA_DIR/MODEL_SIZE. MODEL_SIZE is 7B, 13B, 30B or 65B.
 
 This release cannot load LLaMA weights yet: the model is listed in error, and requests are answered with a 503 that says
 so. backend-hf serves models of the same family in the Hugging Face format.

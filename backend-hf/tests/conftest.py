@@ -253,10 +253,10 @@ def silent_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
 class Backend:
     """serve-backend-hf.py as a process, started in a folder that is not its own, with a Hub that cannot be reached."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, **settings: str) -> None:
         self.log_file = folder / f'backend-{time.monotonic_ns()}.log'
         environment = {name: value for name, value in os.environ.items() if not name.startswith(('SANDLE_', 'HF_'))}
-        environment |= {'HF_ENDPOINT': 'http://127.0.0.1:9', 'HF_HOME': str(folder / 'hf-home')}
+        environment |= {'HF_ENDPOINT': 'http://127.0.0.1:9', 'HF_HOME': str(folder / 'hf-home')} | settings
         with self.log_file.open('wb') as log:
             self.process = subprocess.Popen([sys.executable, str(BACKEND / 'serve-backend-hf.py'), '--port', '0',
                                              *options], cwd=folder, env=environment, stderr=log, stdout=log)
@@ -307,12 +307,12 @@ class Backend:
 
 @pytest.fixture(scope='module')
 def start_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Backend]]:
-    """A function that starts the backend with options; all are ended with the module."""
+    """A function that starts the backend with options and environment variables; all are ended with the module."""
     folder = tmp_path_factory.mktemp('elsewhere')
     running: list[Backend] = []
 
-    def start(*options: str) -> Backend:
-        running.append(Backend(folder, *options))
+    def start(*options: str, **settings: str) -> Backend:
+        running.append(Backend(folder, *options, **settings))
         return running[-1]
 
     yield start

@@ -1,5 +1,6 @@
 """What of a model's folder is refused before anything is loaded."""
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -121,9 +122,22 @@ def test_damaged_weights_are_named(folder: Path, damage: Callable[[bytes], bytes
 
 def test_header_that_lies_is_named(folder: Path) -> None:
     for header in (b'{"a":5}', b'{"a":{"shape":"x","data_offsets":[0,1]}}', b'{"a":{"shape":[1]}}',
-                   b'{"a":{"shape":[1],"data_offsets":[0]}}'):
+                   b'{"a":{"shape":[1],"data_offsets":[0]}}', b'{"a":{"shape":[1],"data_offsets":[0,"x"]}}'):
         (folder / 'model.safetensors').write_bytes(len(header).to_bytes(8, 'little') + header)
         assert 'damaged header' in refusal(folder)
+
+
+@pytest.mark.parametrize('name', ['config.json', 'model.safetensors'])
+def test_file_that_cannot_be_read_is_named(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = io.open
+
+    def refuse(file: Any, *args: Any, **kwargs: Any) -> Any:
+        if str(file).endswith(name):
+            raise PermissionError(13, 'Permission denied')
+        return opened(file, *args, **kwargs)
+
+    monkeypatch.setattr(io, 'open', refuse)
+    assert f'{name} cannot be read: Permission denied' in refusal(folder)
 
 
 @pytest.mark.parametrize('shard', ['../outside.safetensors', '/etc/passwd', 'pytorch_model.bin', 'a/b.safetensors'])

@@ -100,7 +100,7 @@ def test_ids_without_a_token_add_nothing(both: Any) -> None:
 
 @pytest.mark.parametrize(('special', 'prompt'), [
     (SpecialIds(9, frozenset({5, 3}), 7), (7,)), (SpecialIds(9, frozenset({5, 3}), None), (3,)),
-    (SpecialIds(9, frozenset(), None), ())])
+    (SpecialIds(9, frozenset(), None), (0,))])
 def test_default_prompt_is_bos_or_else_eos(byte_level: Any, special: SpecialIds, prompt: tuple[int, ...]) -> None:
     """The original began every empty prompt with `</s>`, whatever the model's token was."""
     ours = HfTokenizer(byte_level, special)

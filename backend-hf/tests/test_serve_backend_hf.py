@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -162,6 +163,21 @@ def test_first_model_that_cannot_load_leaves_the_process_up_and_is_tried_again(
     assert backend.complete(model=str(tmp_path / 'later'), prompt='the', max_tokens=1).status_code == 200
 
 
+def test_download_is_told_by_status_and_log(start_backend: Callable[..., Any], hub: Any, llama_folder: Path,
+                                            tmp_path: Path) -> None:
+    folder = shutil.copytree(llama_folder, tmp_path / 'repository')
+    (folder / 'tokenizer.model').write_bytes(bytes(3 * 2 ** 20))  # a small file only by its name
+    hub.repos['someone/model', 'main'] = folder
+    hub.chunk_delay_s = 0.06
+    backend = start_backend('-m', 'someone/model', HF_ENDPOINT=hub.url)
+    backend.wait_until(lambda: 'downloading: ' in (backend.model('someone/model')['status_message'] or ''))
+    shown = backend.model('someone/model')
+    assert shown['status'] == 'loading'
+    assert re.search(r'downloading: [\d.]+ MiB of 3\.\d MiB, [\d.]+ MiB/s', backend.log())
+    backend.wait_until(lambda: backend.get('/ready').status_code == 200)
+    assert backend.complete(model='someone/model', prompt='the', max_tokens=1).status_code == 200
+
+
 def test_without_options_the_embedded_model_answers(start_backend: Callable[..., Any]) -> None:
     backend = start_backend()
     backend.wait_until(lambda: backend.get('/ready').status_code == 200)
@@ -209,11 +225,12 @@ def test_single_model_is_the_only_one(script: Any, models_file: Path, llama_fold
     (['--device', 'cuda:7'], {}, '--device cuda:7'),
     (['-8', '--device', 'cpu'], {}, '--load-in-8bit needs a CUDA GPU'),
     ([], {'SANDLE_LOAD_IN_8BIT': '1', 'SANDLE_DEVICE': 'cpu'}, '--load-in-8bit needs a CUDA GPU'),
-    (['--dtype', 'float16', '--device', 'cpu'], {}, '--dtype float16 does not work on a CPU'),
+    (['--dtype', 'float16', '--device', 'cpu'], {}, '--dtype float16 is for GPUs'),
     (['--dtype', 'float8'], {}, "'float8' is not one of"),
     ([], {'SANDLE_MAX_BATCH_SIZE': '0'}, '--max-batch-size'),
     (['-d', '/proc/none'], {}, '--offload-dir /proc/none cannot be written'),
     (['--models-file', '/none.json'], {}, '/none.json cannot be read'),
+    (['-m', ' '], {}, '--single-model'),
     (['--port', 'x'], {}, "'x' is not a valid integer"),
     (['--no-such-option'], {}, '--no-such-option'),
 ])
