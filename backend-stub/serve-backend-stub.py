@@ -33,7 +33,7 @@ def read_models(path: pathlib.Path) -> tuple[CatalogEntry, ...]:
 @click.option('--token-delay-s', type=options.Seconds(), default=0.0, help='Seconds between tokens.')
 @click.option('--models-file', type=click.Path(path_type=pathlib.Path), default=MODELS_FILE, show_default='models.json',
               help='JSON file with the models on offer: an array of {id, owned_by, description}.')
-@click.option('-m', '--model', 'model_ids', multiple=True,
+@click.option('-m', '--model', multiple=True,
               help='Offer this model id in place of those of the file; may be given several times.')
 @click.option('--context-length', type=click.IntRange(1), default=4096,
               help='Tokens that a prompt and its completion may have together.')
@@ -41,17 +41,21 @@ def read_models(path: pathlib.Path) -> tuple[CatalogEntry, ...]:
               help='Threads for requests: one each, a stream holding its own to the end.')
 @click.option('--max-running', type=click.IntRange(1), default=512,
               help='Requests served at once; the next one gets a 503. Keep it below --threads.')
+@click.option('--max-sequences-per-request', type=click.IntRange(1), default=128,
+              help='Prompts times n (or best_of) of one request at most.')
+@click.option('--max-logprobs', type=click.IntRange(0, 100), default=20, help='Largest value of logprobs in a request.')
 @click.option('--faults', is_flag=True, help='Let prompts that begin with "!fault", and POST /faults, make things go '
                                              'wrong on command (see stub_faults.py). For tests only.')
 def main(host: str, port: int, log_level: str, max_body_bytes: int, drain_timeout_s: float, text: str,
          num_tokens: int | None, first_token_delay_s: float, token_delay_s: float, models_file: pathlib.Path,
-         model_ids: tuple[str, ...], context_length: int, threads: int, max_running: int, faults: bool) -> None:
+         model: tuple[str, ...], context_length: int, threads: int, max_running: int,
+         max_sequences_per_request: int, max_logprobs: int, faults: bool) -> None:
     """Reads options, builds, serves. (The help text is the module's.)"""
     log.configure(log_level)
     if max_running >= threads:
         raise click.BadParameter('must be less than --threads', param_hint='--max-running')
     stub_options = StubOptions(text, num_tokens, first_token_delay_s, token_delay_s, context_length, max_running)
-    models = tuple(CatalogEntry(name, name, 'sandle') for name in model_ids) or read_models(models_file)
+    models = tuple(CatalogEntry(name, name, 'sandle') for name in model) or read_models(models_file)
     stub = StubEngine(models, stub_options)
     engine: Engine = stub
     lifecycle = Lifecycle()
@@ -61,7 +65,8 @@ def main(host: str, port: int, log_level: str, max_body_bytes: int, drain_timeou
         from stub_faults import FaultyEngine
         add_faults(app, stub, lifecycle)
         engine = FaultyEngine(stub, stub_options, exchange)
-    completions.add_routes(app, engine, lifecycle, completions.CompletionLimits())
+    completions.add_routes(app, engine, lifecycle,
+                           completions.CompletionLimits(max_sequences_per_request, max_logprobs))
     server.serve(app, server.ServerOptions(host, port, threads, max_body_bytes, drain_timeout_s), lifecycle,
                  engine.shutdown)
 
