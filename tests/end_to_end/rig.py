@@ -32,6 +32,9 @@ class Server:
         self._listens = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def wait_until_it_listens(self) -> None:
+        """Waits until it says where it listens. Fails when it ends instead."""
         if not self._listens.wait(START_TIMEOUT_S) or not self.url:
             raise AssertionError(f'it did not start: {self.output}')
 
@@ -49,8 +52,13 @@ class Server:
         """Sends a signal and returns the exit status."""
         self.process.send_signal(number)
         status = self.process.wait(START_TIMEOUT_S)
-        self._reader.join(5)
+        self._reader.join()
         return status
+
+    def kill(self) -> None:
+        """Ends it, if it has not ended yet, and reads the last that it wrote."""
+        self.process.kill()
+        self._reader.join()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -71,10 +79,12 @@ def serve(script: str, *arguments: str, port: int = 0,
         [sys.executable, str(ROOT / script), '--port', str(port), *arguments], text=True, cwd='/',
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**clean, **(environment or {}), 'PYTHONUNBUFFERED': '1'})
     with process:
+        server = Server(process)
         try:
-            yield Server(process)
+            server.wait_until_it_listens()
+            yield server
         finally:
-            process.kill()
+            server.kill()
 
 
 def fails_to_start(script: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
