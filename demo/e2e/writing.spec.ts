@@ -218,6 +218,23 @@ test('keys and dialogs: ? opens the help, Escape closes it and does not stop the
   await expect(page.getByRole('dialog')).toHaveCount(0)
 })
 
+test('by keyboard alone the focus is never lost', async ({ sandbox, page }) => {
+  await sandbox.enter()
+  await sandbox.ask('[failing]')
+  await sandbox.button('Retry').focus()
+  await page.keyboard.press('Enter')
+  await expect(sandbox.prompt).toBeFocused()
+  await expect(sandbox.alert).toBeVisible()
+  await sandbox.button('Dismiss').focus()
+  await page.keyboard.press('Enter')
+  await expect(sandbox.alert).toBeHidden()
+  await expect(sandbox.prompt).toBeFocused()
+  await sandbox.prompt.fill('Hello')
+  await sandbox.button('Undo').focus()
+  while (await sandbox.button('Undo').isEnabled()) await page.keyboard.press('Enter')
+  await expect(sandbox.button('Redo')).toBeFocused()
+})
+
 test('a double click on Generate does not stop what it started', async ({ sandbox }) => {
   await sandbox.enter()
   await sandbox.prompt.fill('Twice')

@@ -186,6 +186,7 @@ export class Generation {
     const failure = error instanceof Failure ? error : new Failure('malformed', error instanceof Error ? error.message : String(error))
     this.failed = start
     this.status.value = ''
+    this.detail.value = ''
     this.canContinue.value = record.hasText
     // The same refusal again, while waiting, would only be announced again.
     if (this.failure.value?.status !== 503 || failure.status !== 503) this.failure.value = failure
