@@ -7,7 +7,7 @@ import pytest
 
 from tests.end_to_end.rig import Client, Server, request_bytes, wait_for
 
-UNTIL_FREE_S = 0.75  # 0.5 is promised between the wrapper and the backend; the stub looks every quarter of a second
+UNTIL_FREE_S = 1.0
 
 
 def faults(direct: Client) -> tuple[int, int]:
