@@ -31,10 +31,14 @@ describe('adviceFor', () => {
     [new Failure('offline', 'x'), /connection/],
     [new Failure('interrupted', 'x', { status: 200 }), /Continue/],
   ])('says what to do: %#', (failure, words) => {
-    expect(adviceFor(failure)).toMatch(words)
+    expect(adviceFor(failure, true)).toMatch(words)
+  })
+
+  it('speaks of going on only where there is something to go on from', () => {
+    expect(adviceFor(new Failure('stream', 'x'), false)).not.toMatch(/Continue/)
   })
 
   it('is silent where the words of the server say it all', () => {
-    expect(adviceFor(new Failure('http', 'temperature must be at most 2', { status: 400 }))).toBe('')
+    expect(adviceFor(new Failure('http', 'temperature must be at most 2', { status: 400 }), true)).toBe('')
   })
 })

@@ -50,9 +50,9 @@ const ADVICE: Readonly<Record<number, string>> = {
 }
 
 /** What the reader can do about it, in one sentence; empty when the server's own words say all there is. */
-export function adviceFor(failure: Failure): string {
+export function adviceFor(failure: Failure, canContinue: boolean): string {
   if (failure.kind === 'offline') return 'Check the connection, then retry.'
-  if (failure.kind === 'interrupted' || failure.kind === 'stream') return 'Continue from here, or retry from before.'
+  if (failure.kind === 'interrupted' || failure.kind === 'stream') return canContinue ? 'Continue from here, or retry from before.' : 'Retry in a moment.'
   if (failure.code === 'context_length_exceeded') return 'Shorten the prompt, or lower Max tokens.'
   if (failure.status === 429 && failure.retryAfterS) return `Too many requests at once. Retry in ${failure.retryAfterS} s.`
   if (failure.status === 503) return failure.retryAfterS === null ? 'Retry in a moment.' : 'The page asks again by itself.'
