@@ -31,6 +31,7 @@ nginx_pid=
 waiter_pid=
 runtime=
 wrapper_url=
+is_ready=no
 pids=()
 
 say() { printf 'sandle: %s\n' "$*" >&2; }
@@ -271,17 +272,22 @@ start_all() {
   nginx_pid=$started
 }
 
-wait_until_ready() {
+wait_until_ready() { # sets is_ready to whether it came about; a model may take its time, and the page tells
+  local limit_s=20 status
+  [[ $backend != llama ]] || limit_s=0
   say "starting backend-$backend"
   # In the background, because a signal is handled while bash waits for a child but not while it runs one.
-  "$python" - "$wrapper_url/ready" "$url/ready" "${pids[@]}" $nginx_pid <<'PYTHON' &
+  "$python" - "$limit_s" "$wrapper_url" "$url" "${pids[@]}" $nginx_pid <<'PYTHON' &
 import os
 import sys
 import time
 import urllib.request
 
+limit_s, wrapper, front = float(sys.argv[1]), *sys.argv[2:4]
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-waiting = sys.argv[1:3]  # the wrapper first, because nginx would log every vain attempt
+# The wrapper first, because nginx would log every vain attempt.
+waiting = [f'{wrapper}/health', f'{front}/health', f'{front}/ready']
+deadline_s = None
 while waiting:
     try:
         opener.open(waiting[0], timeout=3).close()
@@ -289,15 +295,24 @@ while waiting:
         continue
     except OSError:
         time.sleep(0.1)
-    for pid in sys.argv[3:]:
+    for pid in sys.argv[4:]:
         try:
             os.kill(int(pid), 0)
         except ProcessLookupError:
             sys.exit(1)
+    if len(waiting) == 1:
+        deadline_s = deadline_s or time.monotonic() + limit_s
+        if time.monotonic() >= deadline_s:
+            sys.exit(3)
 PYTHON
   waiter_pid=$!
-  wait "$waiter_pid" || fail 'a part of the stack ended before it was ready; its last lines are above'
+  wait "$waiter_pid" && status=0 || status=$?
   waiter_pid=
+  case $status in
+    0) is_ready=yes ;;
+    3) is_ready=no ;;
+    *) fail 'a part of the stack ended before it was ready; its last lines are above' ;;
+  esac
 }
 
 announce() {
@@ -309,7 +324,12 @@ announce() {
   else
     key=$(cat "$state/generated-key")
   fi
-  printf '\nSandle is ready.\n  URL:  %s/\n  key:  %s\n\n' "$url" "$key"
+  if [[ $is_ready == yes ]]; then
+    printf '\nSandle is ready.\n'
+  else
+    printf '\nSandle is up, but its model is not ready yet. What happens is told above and on the page.\n'
+  fi
+  printf '  URL:  %s/\n  key:  %s\n\n' "$url" "$key"
   say 'Ctrl+C ends everything'
 }
 

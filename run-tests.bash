@@ -133,9 +133,12 @@ find_chromium() {
 
 fuzz_stage() { # made-up requests, good and bad, all of which must be answered as docs/swagger.yaml says
   need_stack
-  timeout 180 "$bin/schemathesis" run docs/swagger.yaml --url "$url" --header "Authorization: Bearer $key" --seed 1 \
-    --phases examples,coverage,fuzzing --max-examples 25 --max-time 80 --request-timeout 30 --continue-on-failure \
-    --generation-database none --no-color
+  "$bin/python" tests/fuzz_schema.py stub >"$output/swagger.yaml"
+  # Left out: that every request which fits the schema is accepted. Some rules between fields no schema can say, such as
+  # min_tokens <= max_tokens.
+  timeout 180 "$bin/schemathesis" run "$output/swagger.yaml" --url "$url" --header "Authorization: Bearer $key" --seed 1 \
+    --phases examples,coverage,fuzzing --exclude-checks positive_data_acceptance --max-examples 50 --max-time 75 \
+    --request-timeout 30 --continue-on-failure --generation-database none --no-color
 }
 
 # ---- the running stack that the last two stages talk to
