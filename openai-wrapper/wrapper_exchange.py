@@ -17,6 +17,7 @@ from wrapper_backend import Backend, Connection
 
 WATCH_INTERVAL_S = 0.05
 READ_BYTES = 64 * 1024
+STALE_WITHIN_S = 1.0  # a backend that ends later has worked on the request, and may have died of it: not a second time
 
 
 class Exchange:
@@ -119,6 +120,7 @@ class Exchange:
     def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float, *,
               is_fresh: bool) -> None:
         connection = self._backend.acquire(is_fresh=is_fresh)
+        started_s = time.monotonic()
         with self._lock:
             self._connection = connection
             self._socket = connection.sock
@@ -129,7 +131,8 @@ class Exchange:
                 connection.request(method, self._backend.url.base_path + path, body, dict(headers))
                 self._response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            is_stale = connection.is_reused and isinstance(error, ConnectionError)
+            is_stale = (connection.is_reused and isinstance(error, ConnectionError)
+                        and time.monotonic() - started_s < STALE_WITHIN_S)
             self._detach()
             if self._cause is None and is_stale:
                 raise StaleConnectionError from error

@@ -62,6 +62,19 @@ def test_connection_closed_by_the_backend_meanwhile_is_not_an_error(make_wrapper
     assert len(upstream.completions()) == 3
 
 
+def test_request_that_a_backend_has_worked_on_is_not_sent_again(make_wrapper: MakeWrapper, upstream: Upstream,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have died of it."""
+    monkeypatch.setattr('wrapper_exchange.STALE_WITHIN_S', 0.1)
+    wrapper = make_wrapper(upstream.url)
+    upstream.on_completion(Answer('{}'))
+    assert wrapper.client.post('/v1/completions', **completion()).status_code == 200
+    upstream.on_completion(lambda sock, _: time.sleep(0.2))
+    response = wrapper.client.post('/v1/completions', **completion())
+    assert response.status_code == 502 and error_of(response)['code'] == 'backend_lost'
+    assert len(upstream.completions()) == 2
+
+
 def test_stream_passes_byte_for_byte_and_at_once(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
     may_go_on = threading.Event()
 
