@@ -44,6 +44,13 @@ def test_logprobs_have_an_entry_a_token_in_every_array() -> None:
     assert logprobs.text_offset == [0, 1, 2, 8]
 
 
+def test_text_offsets_count_characters_of_the_text() -> None:
+    half = Token(1, r'bytes:\xc3', 0, -0.5)
+    logprobs = logprobs_of(written([Delta(0, 'aéb', (token('a'), half, Token(2, r'bytes:\xa9', 1, -0.5), token('b')))],
+                                   logprobs=0))
+    assert logprobs.text_offset == [0, 1, 1, 2]
+
+
 def test_the_chosen_token_is_in_its_own_dict_with_the_same_float() -> None:
     value = -1 / 3
     logprobs = logprobs_of(written([Delta(0, 'a', (token('a', logprob=value, top=(('b', -0.1),)),))], logprobs=1))

@@ -173,8 +173,10 @@ def test_shutdown_wakes_a_waiting_request_and_refuses_new_ones(make_engine: Make
     engine = make_engine(first_token_delay_s=60)
     handle = engine.submit(request())
     threading.Timer(0.05, engine.shutdown).start()
+    started_s = time.monotonic()
     with pytest.raises(errors.ShuttingDownError):
         handle.get(30)
+    assert time.monotonic() - started_s < 5
     with pytest.raises(errors.ShuttingDownError):
         engine.submit(request())
     assert not engine.is_ready() and engine.running == 0
