@@ -63,7 +63,7 @@ def test_connection_closed_by_the_backend_meanwhile_is_not_an_error(make_wrapper
 
 
 def test_request_that_a_backend_has_worked_on_is_not_sent_again(make_wrapper: MakeWrapper, upstream: Upstream,
-                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
     """It may have died of it."""
     monkeypatch.setattr('wrapper_exchange.STALE_WITHIN_S', 0.1)
     wrapper = make_wrapper(upstream.url)
