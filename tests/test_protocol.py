@@ -136,7 +136,7 @@ def test_fields_that_do_not_agree_are_refused(fields: dict[str, object], param: 
 def test_a_million_wrong_items_are_refused_quickly(body: dict[str, object]) -> None:
     started_s = time.monotonic()
     refusal(**body)
-    assert time.monotonic() - started_s < 0.5
+    assert time.monotonic() - started_s < 1
 
 
 json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)

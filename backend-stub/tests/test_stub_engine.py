@@ -141,19 +141,19 @@ def test_context_may_be_filled_to_the_last_token(make_engine: MakeEngine) -> Non
 
 
 def test_get_times_out_until_the_token_is_due(make_engine: MakeEngine) -> None:
-    handle = make_engine(first_token_delay_s=0.2).submit(request())
+    handle = make_engine(first_token_delay_s=1).submit(request())
     started_s = time.monotonic()
     with pytest.raises(TimeoutError):
         handle.get(0.02)
-    assert time.monotonic() - started_s < 0.15
+    assert time.monotonic() - started_s < 0.9
     assert isinstance(handle.get(5), Delta)
-    assert time.monotonic() - started_s >= 0.2
+    assert time.monotonic() - started_s >= 1
 
 
 def test_tokens_come_at_the_pace_asked_for(make_engine: MakeEngine) -> None:
     started_s = time.monotonic()
     drain(make_engine(num_tokens=4, token_delay_s=0.05).submit(request()))
-    assert 0.2 <= time.monotonic() - started_s < 2
+    assert 0.2 <= time.monotonic() - started_s < 5
 
 
 def test_cancel_frees_the_place_and_reports_what_was_used(make_engine: MakeEngine) -> None:
