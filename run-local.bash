@@ -290,7 +290,8 @@ waiting = [f'{wrapper}/health', f'{front}/health', f'{front}/ready']
 deadline_s = None
 while waiting:
     try:
-        opener.open(waiting[0], timeout=3).close()
+        with opener.open(waiting[0], timeout=3) as response:
+            response.read()
         del waiting[0]
         continue
     except OSError:
