@@ -22,7 +22,7 @@ from wrapper_registry import Registry  # noqa: E402
 
 RESERVED_SHARE = 8  # one thread in so many is kept for what does not wait for a backend: /health, /v1/models, refusals
 FOLDER = click.Path(exists=True, file_okay=False, path_type=pathlib.Path)
-SECONDS = click.FloatRange(0.1)
+SECONDS = options.Seconds(0.1)
 
 
 def load_keys(auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None,
