@@ -12,7 +12,7 @@ import wrapper_app  # noqa: E402
 import wrapper_page  # noqa: E402
 from sandle import log  # noqa: E402
 from sandle.app import Lifecycle  # noqa: E402
-from sandle.options import CONTEXT_SETTINGS, server_options  # noqa: E402
+from sandle.options import CONTEXT_SETTINGS, Seconds, server_options  # noqa: E402
 from sandle.server import ServerOptions, serve  # noqa: E402
 from wrapper_backend import Backend, parse_url  # noqa: E402
 from wrapper_exchange import Watcher  # noqa: E402
@@ -22,7 +22,7 @@ from wrapper_registry import Registry  # noqa: E402
 
 RESERVED_SHARE = 8  # one thread in so many is kept for what does not wait for a backend: /health, /v1/models, refusals
 FOLDER = click.Path(exists=True, file_okay=False, path_type=pathlib.Path)
-SECONDS = options.Seconds(0.1)
+SECONDS = Seconds(0.1)
 
 
 def load_keys(auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None,
