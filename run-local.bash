@@ -15,7 +15,7 @@
 # Every other SANDLE_… option of the backend and of the wrapper works too: see their --help.
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 venv=$root/.venv
 python=$venv/bin/python
 page=$root/demo/dist
@@ -68,7 +68,7 @@ find_python() {
 
 make_venv() {
   # A virtual environment does not survive its Python, nor being moved: then it is made again.
-  "$python" -c 'import pip' 2>/dev/null && return
+  grep -qsF "$venv" "$venv/bin/activate" && "$python" -c 'import pip' 2>/dev/null && return
   local base
   base=$(find_python)
   say "making .venv with $("$base" --version)"
