@@ -16,16 +16,13 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-venv=$root/.venv
-python=$venv/bin/python
+python=$root/.venv/bin/python
 page=$root/demo/dist
 state=$root/state
 port=${SANDLE_DEMO_PORT:-8080}
 host=${SANDLE_HOST:-127.0.0.1}
 backend=${SANDLE_BACKEND:-hf}
 front=${SANDLE_FRONT:-auto}
-torch_index=${SANDLE_TORCH_INDEX_URL-https://download.pytorch.org/whl/cpu}
-has_page=no
 nginx=
 nginx_pid=
 waiter_pid=
@@ -37,116 +34,7 @@ pids=()
 say() { printf 'sandle: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
-# ---- setting up: each step leaves a stamp of what it was made from, so that the next start skips it
-
-stamp_of() { # TEXT FILE...: one hash of the text and of the names and contents of the files
-  "$python" - "$@" <<'PYTHON'
-import hashlib
-import pathlib
-import sys
-
-digest = hashlib.sha256(sys.argv[1].encode())
-for name in sys.argv[2:]:
-    digest.update(f'\0{name}\0'.encode())
-    digest.update(pathlib.Path(name).read_bytes())
-print(digest.hexdigest())
-PYTHON
-}
-
-is_stamped() { [[ -f $1 && $(cat "$1") == "$2" ]]; }
-
-find_python() {
-  local candidate
-  for candidate in python3 python3.14 python3.13 python3.12 python3.11 python; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-      echo "$candidate"
-      return
-    fi
-  done
-  fail 'Python 3.11 or newer is needed, and none was found on the PATH'
-}
-
-make_venv() {
-  # A virtual environment does not survive its Python, nor being moved: then it is made again.
-  grep -qsF "$venv" "$venv/bin/activate" && "$python" -c 'import pip' 2>/dev/null && return
-  local base
-  base=$(find_python)
-  say "making .venv with $("$base" --version)"
-  "$base" -m venv --clear "$venv" || fail "$base cannot make a virtual environment (on Debian: apt-get install python3-venv)"
-}
-
-pip_install() { PIP_DISABLE_PIP_VERSION_CHECK=1 "$python" -m pip install --quiet "$@"; }
-
-install_base() { # what the wrapper and the backends without torch need
-  local files=("$root/constraints.txt" "$root/sandle/requirements.txt" "$root/openai-wrapper/requirements.txt"
-    "$root/backend-stub/requirements.txt" "$root/backend-llama/requirements.txt")
-  local wanted
-  wanted=$(stamp_of base "${files[@]}")
-  is_stamped "$venv/.stamp-base" "$wanted" && return
-  say 'installing the Python requirements'
-  pip_install -r "$root/openai-wrapper/requirements.txt" -r "$root/backend-stub/requirements.txt" \
-    -r "$root/backend-llama/requirements.txt" || fail 'pip could not install the requirements'
-  echo "$wanted" >"$venv/.stamp-base"
-}
-
-install_torch() { # PyTorch first, from the index of its build, then what stands on it
-  local wanted
-  wanted=$(stamp_of "$torch_index" "$root/constraints.txt" "$root/backend-hf/requirements.txt")
-  is_stamped "$venv/.stamp-hf" "$wanted" && return
-  say 'installing PyTorch and the requirements of backend-hf (the first time this takes minutes)'
-  local index=()
-  # Few retries, because an index that cannot be reached is no failure: pip goes on with the package index's build.
-  [[ -z $torch_index ]] || index=(--extra-index-url "$torch_index" --retries 2)
-  pip_install -c "$root/constraints.txt" ${index[@]+"${index[@]}"} torch==2.13.0 || fail 'pip could not install PyTorch'
-  pip_install -r "$root/backend-hf/requirements.txt" || fail 'pip could not install the requirements of backend-hf'
-  echo "$wanted" >"$venv/.stamp-hf"
-}
-
-can_build_page() {
-  command -v npm >/dev/null &&
-    node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + +minor < 2019 ? 1 : 0)' 2>/dev/null
-}
-
-build_page() {
-  if ! can_build_page; then
-    say 'Node.js 20.19 or newer with npm was not found: the page is left out, and the API alone is served'
-    return
-  fi
-  has_page=yes
-  local sources=() file wanted
-  while IFS= read -r file; do sources+=("$file"); done < <(
-    find "$root/demo" "$root/docs" -type f -not -path '*/node_modules/*' -not -path "$page/*" \
-      -not -path '*/test-results/*' -not -path '*/playwright-report/*' | LC_ALL=C sort)
-  wanted=$(stamp_of page "${sources[@]}")
-  [[ -f $page/index.html ]] && is_stamped "$venv/.stamp-page" "$wanted" && return
-  say 'building the page'
-  # Both are quiet unless they fail.
-  local log
-  log=$(mktemp)
-  if ! (cd "$root/demo" && install_node_modules && npm run build) >"$log" 2>&1 </dev/null; then
-    tail -n 40 "$log" >&2
-    rm -f "$log"
-    fail 'the page could not be built; the last lines of the build are above'
-  fi
-  rm -f "$log"
-  echo "$wanted" >"$venv/.stamp-page"
-}
-
-install_node_modules() { # in demo/
-  local wanted
-  wanted=$(stamp_of npm package.json package-lock.json)
-  is_stamped node_modules/.stamp "$wanted" && return
-  npm ci --no-audit --no-fund && echo "$wanted" >node_modules/.stamp
-}
-
-set_up() {
-  make_venv
-  install_base
-  if [[ $backend == hf ]]; then install_torch; fi
-  build_page
-}
-
-# ---- running
+set_up() { SANDLE_BACKEND=$backend bash "$root/setup-local.bash"; }
 
 check_settings() {
   case $backend in
@@ -213,8 +101,10 @@ start_wrapper() { # HOST PORT BACKEND_PORT OPTION...
   if [[ -n $nginx ]]; then wrapper_url=http://127.0.0.1:$2; else wrapper_url=$url; fi
 }
 
+has_page() { [[ -f $page/index.html ]]; }
+
 choose_front() { # sets nginx to its path, or leaves it empty
-  [[ $has_page == yes && $front != wrapper ]] || return 0
+  has_page && [[ $front != wrapper ]] || return 0
   nginx=$(PATH=$PATH:/usr/sbin:/usr/local/sbin:/sbin command -v nginx || true)
   [[ -n $nginx || $front == auto ]] || fail 'SANDLE_FRONT is nginx, but nginx was not found'
 }
@@ -261,7 +151,7 @@ start_all() {
     write_nginx_conf "${inner[1]}"
     "$nginx" -p "$runtime" -c "$runtime/nginx.conf" -t -q || fail 'nginx refuses its configuration; SANDLE_FRONT=wrapper does without it'
     start_wrapper 127.0.0.1 "${inner[1]}" "${inner[0]}"
-  elif [[ $has_page == yes ]]; then
+  elif has_page; then
     start_wrapper "$host" "$port" "${inner[0]}" --page-dir "$page"
   else
     start_wrapper "$host" "$port" "${inner[0]}"
