@@ -57,7 +57,7 @@ check_override() { # the other way to start: the backend's file copied to docker
 }
 
 check_help() {
-  compose run --rm --no-deps openai-wrapper --help | grep -q '^Usage:'
+  [[ $(compose run --rm --no-deps openai-wrapper --help) == *Usage:* ]]
   say 'ok: docker-compose run --no-deps openai-wrapper --help'
 }
 
@@ -69,10 +69,10 @@ choose_key() {
 find_key() {
   if [[ -z ${SANDLE_AUTH_TOKEN:-} ]]; then
     SANDLE_AUTH_TOKEN=$(compose exec -T openai-wrapper cat /var/lib/sandle/generated-key)
-    compose logs --no-color openai-wrapper | grep -qF "$SANDLE_AUTH_TOKEN" || { echo 'the log does not show the new key'; exit 1; }
+    [[ $(compose logs --no-color openai-wrapper) == *"$SANDLE_AUTH_TOKEN"* ]] || { echo 'the log does not show the new key'; exit 1; }
     export SANDLE_AUTH_TOKEN
     say 'ok: the wrapper made a key and showed it'
-  elif compose logs --no-color | grep -qF "$SANDLE_AUTH_TOKEN"; then
+  elif [[ $(compose logs --no-color) == *"$SANDLE_AUTH_TOKEN"* ]]; then
     echo 'a log holds the key'
     exit 1
   fi
