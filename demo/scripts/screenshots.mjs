@@ -39,7 +39,7 @@ try {
       await page.getByLabel('API key').fill(key)
       await page.keyboard.press('Escape')
     }
-    await page.waitForFunction(() => document.querySelector('select option[value="sandle-tiny"]') !== null)
+    await page.locator('select option[value="sandle-tiny"]').waitFor({ state: 'attached' })
     await page.getByRole('combobox', { name: /^model/i }).selectOption('sandle-tiny')
     await page.getByRole('textbox', { name: /^prompt/i }).fill('Once upon a time')
     if (width >= 992) await page.getByRole('spinbutton', { name: /^seed/i }).fill('7')
