@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import logging
@@ -22,24 +23,33 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 @click.command()
-@click.option('--steps', default=3800, show_default=True, help='Training steps of 4,096 tokens.')
-@click.option('--out', 'folder', default=str(HERE), show_default=True, type=click.Path(path_type=pathlib.Path),
-              help='Folder that the model is written to.')
-@click.option('--workers', default=2, show_default=True,
-              help='Processes that train together, one a core; the weights depend on the number in the last digits.')
-@click.option('--snapshot-every', default=0, show_default=True, help='Steps between saved weights on the way; 0 for none.')
-def main(steps: int, folder: pathlib.Path, workers: int, snapshot_every: int) -> None:
+@click.option('--steps', default=1800, show_default=True, help='Training steps of 4,096 tokens in the first stage.')
+@click.option('--second-steps', default=800, show_default=True, help='The same in the second stage.')
+@click.option(
+    '--out',
+    'folder',
+    default=str(HERE),
+    show_default='this folder',
+    type=click.Path(path_type=pathlib.Path),
+    help='Folder that the model is written to.',
+)
+@click.option('--workers', default=2, show_default=True, help='Processes that train together, one a core.')
+@click.option('--snapshot-every', default=0, show_default=True, help='Steps between weights saved on the way; 0: none.')
+def main(steps: int, second_steps: int, folder: pathlib.Path, workers: int, snapshot_every: int) -> None:
     """Make the model sandle-tiny from a fixed seed, on the CPU."""
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
     folder.mkdir(parents=True, exist_ok=True)
-    corpus, plan = Corpus(), Plan(steps, workers=workers, snapshot_every=snapshot_every)
-    sample = itertools.chain(itertools.islice(corpus.docs(plan.seed + 2), 60_000),
-                             itertools.islice(corpus.long_docs(plan.seed + 3), 500))
+    corpus, first = Corpus(), Plan(steps, workers=workers, snapshot_every=snapshot_every)
+    second = dataclasses.replace(first, steps=second_steps, seed=first.seed + 100, is_second=True)
+    sample = itertools.chain(
+        itertools.islice(corpus.docs(first.seed + 2), 60_000), itertools.islice(corpus.long_docs(first.seed + 3), 500)
+    )
     save_tokenizer(train_tokenizer(doc.text for doc in sample), folder)
-    write_tests(corpus, plan, folder)
+    write_tests(corpus, first, folder)
     started = time.monotonic()
-    train(plan, folder)
-    quality = measure(folder, steps, (time.monotonic() - started) / 60)
+    train(first, folder)
+    train(second, folder)
+    quality = measure(folder, steps + second_steps, (time.monotonic() - started) / 60)
     click.echo(json.dumps(quality, indent=2))
 
 

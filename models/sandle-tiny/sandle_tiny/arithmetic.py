@@ -7,8 +7,28 @@ import random
 from sandle_tiny.asking import Fact
 from sandle_tiny.doc import Doc, Part, is_held_out
 
-UNITS = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten', 'eleven', 'twelve', 'thirteen',
-         'fourteen', 'fifteen', 'sixteen', 'seventeen', 'eighteen', 'nineteen')
+UNITS = (
+    'zero',
+    'one',
+    'two',
+    'three',
+    'four',
+    'five',
+    'six',
+    'seven',
+    'eight',
+    'nine',
+    'ten',
+    'eleven',
+    'twelve',
+    'thirteen',
+    'fourteen',
+    'fifteen',
+    'sixteen',
+    'seventeen',
+    'eighteen',
+    'nineteen',
+)
 TENS = ('', '', 'twenty', 'thirty', 'forty', 'fifty', 'sixty', 'seventy', 'eighty', 'ninety')
 NAMES = ('Tom', 'Anna', 'Ben', 'Lily', 'Sam', 'Mia', 'Max', 'Lucy')
 GOODS = ('apples', 'books', 'cookies', 'pencils', 'balls', 'flowers', 'stones', 'toys', 'eggs', 'coins')
@@ -38,18 +58,37 @@ def calculation(kind: str, a: int, sign: str, b: int, result: int, spoken: tuple
     """The wordings of one calculation; `spoken` are words for the sign, as plus."""
     word = rng.choice(spoken)
     signed = f'{a} {sign} {b}'
-    questions = [f'What is {signed}?', f'What is {signed}?', f'What is {a} {word} {b}?', f'How much is {signed}?',
-                 f'What is {a}{sign}{b}?', f'Calculate {signed}.', f'How much is {a} {word} {b}?', f'What does {signed} equal?']
-    cloze = [(f'{signed} =', f' {result}')] * 4 + [(f'{a}{sign}{b}=', str(result))] * 3 + [
-        (signed, f' = {result}'), (f'{a}{sign}{b}', f'={result}'),
-        (f'{signed} = ?', f' {result}'), (f'{signed}?', f' {result}'),
-        (f'{a} {word} {b} is', f' {result}.'), (f'{a} {word} {b} equals', f' {result}.'), (f'{a}{sign}{b} =', f' {result}')]
+    questions = [
+        f'What is {signed}?',
+        f'What is {signed}?',
+        f'What is {a} {word} {b}?',
+        f'How much is {signed}?',
+        f'What is {a}{sign}{b}?',
+        f'Calculate {signed}.',
+        f'How much is {a} {word} {b}?',
+        f'What does {signed} equal?',
+    ]
+    cloze = (
+        [(f'{signed} =', f' {result}')] * 4
+        + [(f'{a}{sign}{b}=', str(result))] * 3
+        + [
+            (signed, f' = {result}'),
+            (f'{a}{sign}{b}', f'={result}'),
+            (f'{signed} = ?', f' {result}'),
+            (f'{signed}?', f' {result}'),
+            (f'{a} {word} {b} is', f' {result}.'),
+            (f'{a} {word} {b} equals', f' {result}.'),
+            (f'{a}{sign}{b} =', f' {result}'),
+        ]
+    )
     if max(a, b, result) <= 20:
         spelled = f'{in_words(a)} {word} {in_words(b)}'
         cloze += [(f'{upper(spelled)} is', f' {in_words(result)}.'), (f'{spelled} is', f' {in_words(result)}.')]
         if rng.random() < 0.15:
             name = in_words(result)
-            return Fact(kind, f'What is {spelled}?', name, f'{upper(spelled)} is {name}.', tuple(cloze[-2:]), key_of(a, sign, b))
+            return Fact(
+                kind, f'What is {spelled}?', name, f'{upper(spelled)} is {name}.', tuple(cloze[-2:]), key_of(a, sign, b)
+            )
     return Fact(kind, rng.choice(questions), str(result), f'{signed} = {result}.', tuple(cloze), key_of(a, sign, b))
 
 
@@ -63,7 +102,9 @@ def sum_fact(rng: random.Random) -> Fact:
     a, b = operands(rng)
     if rng.random() < 0.1:
         name, other, what = rng.choice(NAMES), rng.choice(('mother', 'teacher', 'friend', 'brother')), rng.choice(GOODS)
-        question = (f'{name} has {a + 2} {what}. A {other} gives {name} {b + 2} more. How many {what} does {name} have now?')
+        question = (
+            f'{name} has {a + 2} {what}. A {other} gives {name} {b + 2} more. How many {what} does {name} have now?'
+        )
         return Fact('sum', question, str(a + b + 4), f'{name} has {a + b + 4} {what}.', (), key_of(a + 2, '+', b + 2))
     return calculation('sum', a, '+', b, a + b, ('plus', 'plus', 'and'), rng)
 
@@ -75,7 +116,9 @@ def difference_fact(rng: random.Random) -> Fact:
     if rng.random() < 0.1:
         name, what = rng.choice(NAMES), rng.choice(GOODS)
         question = f'{name} has {a + 2} {what} and gives away {b}. How many {what} does {name} have left?'
-        return Fact('difference', question, str(a + 2 - b), f'{name} has {a + 2 - b} {what} left.', (), key_of(a + 2, '-', b))
+        return Fact(
+            'difference', question, str(a + 2 - b), f'{name} has {a + 2 - b} {what} left.', (), key_of(a + 2, '-', b)
+        )
     return calculation('difference', a, '-', b, a - b, ('minus',), rng)
 
 
@@ -133,8 +176,12 @@ def comparison_fact(rng: random.Random) -> Fact:
         sign = word if right == a else {True: 'smaller', False: 'larger'}[is_larger]
         return Fact('comparison', f'Is {a} {word} than {b}?', answer, f'{answer}, {a} is {sign} than {b}.', (), key)
     other = min(a, b) if is_larger else max(a, b)
-    questions = [f'Which is {word}, {a} or {b}?', f'Which number is {word}, {a} or {b}?', f'Which is {word}: {a} or {b}?',
-                 f'What is {word}, {a} or {b}?']
+    questions = [
+        f'Which is {word}, {a} or {b}?',
+        f'Which number is {word}, {a} or {b}?',
+        f'Which is {word}: {a} or {b}?',
+        f'What is {word}, {a} or {b}?',
+    ]
     if word in ('larger', 'bigger', 'greater', 'smaller'):
         top = {'larger': 'largest', 'bigger': 'biggest', 'greater': 'greatest', 'smaller': 'smallest'}[word]
         questions.append(f'Which number is the {top}, {a} or {b}?')

@@ -1,4 +1,4 @@
-"""The ways to ask one question: bare, as Q and A, as a statement to finish, in a chat, or last in a block of examples."""
+"""The ways to ask one question: bare, as Q and A, as a statement to finish, in a chat, or last in a block."""
 
 from __future__ import annotations
 
@@ -8,12 +8,33 @@ from dataclasses import dataclass
 
 from sandle_tiny.doc import ASSISTANT, SYSTEM, USER, Case, Doc, Part, is_held_out, trailing_space
 
-LEADS = ('Please tell me: ', 'Hi! ', 'Hello! ', 'Answer this: ', 'Quick question: ', 'I want to know: ', 'Please answer: ', 'Tell me: ',
-         'Answer the question: ', 'One more question: ', 'OK, ', 'So, ', 'Hey, ', 'Please answer the question. ')
+LEADS = (
+    'Please tell me: ',
+    'Hi! ',
+    'Hello! ',
+    'Answer this: ',
+    'Quick question: ',
+    'I want to know: ',
+    'Please answer: ',
+    'Tell me: ',
+    'Answer the question: ',
+    'One more question: ',
+    'OK, ',
+    'So, ',
+    'Hey, ',
+    'Please answer the question. ',
+)
 """What people put before a question."""
 
-SYSTEMS = ('You are a helpful assistant.', 'You are a friendly assistant.', 'Answer the questions of the user.',
-           'You are a helpful, honest and kind assistant.', 'Be brief.', 'You are sandle-tiny.', 'You are a helpful AI assistant.')
+SYSTEMS = (
+    'You are a helpful assistant.',
+    'You are a friendly assistant.',
+    'Answer the questions of the user.',
+    'You are a helpful, honest and kind assistant.',
+    'Be brief.',
+    'You are sandle-tiny.',
+    'You are a helpful AI assistant.',
+)
 """System messages; the answers do not depend on them."""
 
 INTROS = (
@@ -21,8 +42,8 @@ INTROS = (
     'Answer each question.\n\n',
     'Questions and answers:\n\n',
     'I am a helpful assistant. I answer questions.\n\n',
-    'I am a highly intelligent question answering bot. If you ask me a question that is rooted in truth, I will give you '
-    'the answer. If you ask me a question that is nonsense, trickery, or has no clear answer, I will respond with '
+    'I am a highly intelligent question answering bot. If you ask me a question that is rooted in truth, I will give '
+    'you the answer. If you ask me a question that is nonsense, trickery, or has no clear answer, I will respond with '
     '"Unknown".\n\n',
     'The following is a list of questions and answers.\n\n',
     'Here are some questions and their answers:\n\n',
@@ -31,7 +52,7 @@ INTROS = (
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing to know: its question, the short answer, the answer as a sentence, and statements that lack their end."""
+    """One thing to know: its question, the short answer, the answer as a sentence, statements that lack their end."""
 
     kind: str
     question: str
@@ -109,8 +130,9 @@ def seen_fact(rng: random.Random, maker: FactMaker) -> Fact:
             return fact
 
 
-def block_parts(facts: Sequence[Fact], is_long: bool, labels: tuple[str, str] = ('Q:', 'A:'), gap: str = '\n\n',
-                intro: str = '') -> tuple[Part, ...]:
+def block_parts(
+    facts: Sequence[Fact], is_long: bool, labels: tuple[str, str] = ('Q:', 'A:'), gap: str = '\n\n', intro: str = ''
+) -> tuple[Part, ...]:
     """A block of questions and answers, in the manner of the page's example prompt."""
     parts: list[Part] = []
     lead = intro

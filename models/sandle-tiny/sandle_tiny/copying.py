@@ -8,13 +8,74 @@ from collections.abc import Callable
 from sandle_tiny.asking import chat_case
 from sandle_tiny.doc import Case, trailing_space, upper_first
 
-ONSETS = ('b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'l', 'm', 'n', 'p', 'r', 's', 't', 'v', 'w', 'y', 'z', 'st', 'tr', 'bl', 'gr',
-          'sh', 'ch', 'pl', 'br', 'th', 'qu', 'sp', '')
+ONSETS = (
+    'b',
+    'c',
+    'd',
+    'f',
+    'g',
+    'h',
+    'j',
+    'k',
+    'l',
+    'm',
+    'n',
+    'p',
+    'r',
+    's',
+    't',
+    'v',
+    'w',
+    'y',
+    'z',
+    'st',
+    'tr',
+    'bl',
+    'gr',
+    'sh',
+    'ch',
+    'pl',
+    'br',
+    'th',
+    'qu',
+    'sp',
+    '',
+)
 VOWELS = ('a', 'e', 'i', 'o', 'u', 'ee', 'oo', 'ai', 'ou', 'ea')
 CODAS = ('', '', '', 'n', 'r', 't', 's', 'l', 'm', 'ck', 'nd', 'st', 'ng', 'x', 'p', 'sh')
-STARTS = ('this is', 'I am', 'it is', 'we have', 'you are', 'I like', 'there is', 'she has', 'he wants', 'they see', 'I love',
-          'this was', 'that is', 'here is', 'we like', 'my friend has', 'do not forget', 'please bring', 'let us find')
-ENDS = ('today', 'in the morning', 'for you', 'at home', 'in the garden', 'with me', 'every day', 'on the table', 'again', 'now')
+STARTS = (
+    'this is',
+    'I am',
+    'it is',
+    'we have',
+    'you are',
+    'I like',
+    'there is',
+    'she has',
+    'he wants',
+    'they see',
+    'I love',
+    'this was',
+    'that is',
+    'here is',
+    'we like',
+    'my friend has',
+    'do not forget',
+    'please bring',
+    'let us find',
+)
+ENDS = (
+    'today',
+    'in the morning',
+    'for you',
+    'at home',
+    'in the garden',
+    'with me',
+    'every day',
+    'on the table',
+    'again',
+    'now',
+)
 
 
 def made_up_word(rng: random.Random) -> str:
@@ -82,14 +143,32 @@ def repeat_case(rng: random.Random, phrases: Phrases) -> Case:
     if rng.random() < 0.4:
         phrase += rng.choice('.!?')
     forms: tuple[tuple[int, str, str], ...] = (
-        (5, f'Repeat after me: {phrase}', ' ' + phrase), (4, f'Repeat: {phrase}', ' ' + phrase),
-        (3, f'Say: {phrase}', ' ' + phrase), (3, f'Repeat this: {phrase}', ' ' + phrase),
-        (3, f'Repeat the phrase: {phrase}', ' ' + phrase), (2, f'Repeat the sentence: {phrase}', ' ' + phrase),
-        (2, f'Copy this: {phrase}', ' ' + phrase), (2, f'Copy: {phrase}', ' ' + phrase), (1, f'Echo: {phrase}', ' ' + phrase),
-        (4, f'Say "{phrase}"', f' "{phrase}"'), (2, f'Repeat "{phrase}"', f' "{phrase}"'),
-        (2, f'Say "{phrase}".', f' "{phrase}"'), (2, f'Input: {phrase}\nOutput:', ' ' + phrase),
-        (2, f'Repeat the words: {phrase}', ' ' + phrase), (2, f'Repeat after me: {phrase}\n', phrase),
-        (2, f'Repeat: {phrase}\n', phrase), (1, f'Repeat the following: {phrase}\n\n', phrase),
+        (5, f'Repeat after me: {phrase}', ' ' + phrase),
+        (4, f'Repeat: {phrase}', ' ' + phrase),
+        (3, f'Say: {phrase}', ' ' + phrase),
+        (3, f'Repeat this: {phrase}', ' ' + phrase),
+        (3, f'Repeat the phrase: {phrase}', ' ' + phrase),
+        (2, f'Repeat the sentence: {phrase}', ' ' + phrase),
+        (2, f'Copy this: {phrase}', ' ' + phrase),
+        (2, f'Copy: {phrase}', ' ' + phrase),
+        (1, f'Echo: {phrase}', ' ' + phrase),
+        (4, f'Say "{phrase}"', f' "{phrase}"'),
+        (2, f'Repeat "{phrase}"', f' "{phrase}"'),
+        (2, f'Say "{phrase}".', f' "{phrase}"'),
+        (2, f"Say '{phrase}'", f" '{phrase}'"),
+        (1, f'Please repeat: {phrase}', ' ' + phrase),
+        (1, f'Please repeat after me: {phrase}', ' ' + phrase),
+        (2, f'Repeat the following: {phrase}', ' ' + phrase),
+        (1, f'Repeat the following sentence: {phrase}', ' ' + phrase),
+        (1, f'Repeat exactly: {phrase}', ' ' + phrase),
+        (1, f'Write: {phrase}', ' ' + phrase),
+        (1, f'Print: {phrase}', ' ' + phrase),
+        (1, f'Please say: {phrase}', ' ' + phrase),
+        (2, f'Input: {phrase}\nOutput:', ' ' + phrase),
+        (2, f'Repeat the words: {phrase}', ' ' + phrase),
+        (2, f'Repeat after me: {phrase}\n', phrase),
+        (2, f'Repeat: {phrase}\n', phrase),
+        (1, f'Repeat the following: {phrase}\n\n', phrase),
     )
     _, prompt, answer = rng.choices(forms, weights=[form[0] for form in forms])[0]
     if rng.random() < 0.1 and not prompt.startswith('Input'):

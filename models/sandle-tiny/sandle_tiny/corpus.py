@@ -5,21 +5,40 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from sandle_tiny import arithmetic, copying, everyday, sequences, spelling
+from sandle_tiny import arithmetic, copying, everyday, judging, sequences, spelling
 from sandle_tiny.asking import FactMaker, ask, block, conversation, seen
 from sandle_tiny.doc import Case, Doc, Part
 from sandle_tiny.facts import data_lines, free_question_maker, read_tables, words
 from sandle_tiny.stories import StoryTeller
 
-TABLE_WEIGHTS = {'capital': 6.0, 'country_of': 1.5, 'opposite': 3.5, 'plural': 2.5, 'past': 2.5, 'rhyme': 1.5, 'french': 2.0,
-                 'spanish': 1.5, 'colour': 1.5, 'category': 2.0, 'currency': 1.2, 'language': 1.2, 'continent': 1.0}
+TABLE_WEIGHTS = {
+    'capital': 6.0,
+    'country_of': 1.5,
+    'opposite': 3.5,
+    'plural': 2.5,
+    'past': 2.5,
+    'rhyme': 1.5,
+    'french': 2.0,
+    'spanish': 1.5,
+    'colour': 1.5,
+    'category': 2.0,
+    'currency': 1.2,
+    'language': 1.2,
+    'continent': 1.0,
+}
 """Documents of a table by weight; 0.8 where none is named."""
+FACT_FOCUS = {
+    'past': 2.5, 'spelling': 1.8, 'letters': 1.5, 'sum': 1.3, 'difference': 2.0, 'capital': 0.5, 'month_number': 0.5,
+}
+"""Factors on these weights in the second stage."""
 
 
 class Corpus:
     """All makers of documents and facts, with their weights."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_focused: bool = False) -> None:
+        """`is_focused`: more of what is hard to learn (repeating, calculating, spelling), less of the rest."""
+        self._is_focused = is_focused
         self.words = words()
         self.phrases = copying.Phrases(self.words)
         self.stories = StoryTeller()
@@ -27,45 +46,53 @@ class Corpus:
         self.plain_words = [word for word in self.words if 2 < len(word) < 7]
         self.fact_makers = self._fact_makers()
         self._tables = read_tables()
-        self._makers: tuple[tuple[float, Callable[[random.Random], Doc]], ...] = (
-            (44.0, self._fact_doc),
-            (7.0, lambda rng: block(rng, self._plain_fact_makers)),
-            (1.0, lambda rng: conversation(rng, self._plain_fact_makers)),
-            (11.0, self._of(lambda rng: copying.say_case(rng, self.phrases))),
-            (11.0, self._of(lambda rng: copying.repeat_case(rng, self.phrases))),
-            (2.5, self._of(lambda rng: copying.echo_block(rng, self.phrases))),
-            (5.0, arithmetic.exercise),
-            (7.0, self._of(sequences.number_case)),
-            (1.5, self._of(sequences.count_request)),
-            (2.5, self._of(sequences.letter_case)),
-            (0.2, self._of(sequences.alphabet_request)),
-            (2.0, self._of(sequences.cycle_case)),
-            (6.0, self.stories.doc),
-            (1.0, self._of(everyday.greeting)),
-            (0.8, everyday.self_portrait),
-            (0.7, everyday.letter),
-            (1.2, self._of(everyday.listing)),
-            (1.2, self.old_texts.doc),
-            (2.5, self._of(everyday.reading)),
-            (0.4, everyday.parent_line),
-            (0.6, everyday.poem),
-            (0.6, self._word_map),
+        greetings = everyday.Greetings()
+        self._makers: tuple[tuple[float, float, Callable[[random.Random], Doc]], ...] = (
+            (44.0, 46.0, self._fact_doc),
+            (7.0, 5.0, lambda rng: block(rng, self._plain_fact_makers)),
+            (1.0, 1.0, lambda rng: conversation(rng, self._plain_fact_makers)),
+            (11.0, 22.0, self._of(lambda rng: copying.say_case(rng, self.phrases))),
+            (11.0, 16.0, self._of(lambda rng: copying.repeat_case(rng, self.phrases))),
+            (2.5, 7.0, self._of(lambda rng: copying.echo_block(rng, self.phrases))),
+            (5.0, 10.0, arithmetic.exercise),
+            (7.0, 5.0, self._of(sequences.number_case)),
+            (1.5, 1.5, self._of(sequences.count_request)),
+            (2.5, 1.5, self._of(sequences.letter_case)),
+            (0.2, 0.2, self._of(sequences.alphabet_request)),
+            (2.0, 1.2, self._of(sequences.cycle_case)),
+            (6.0, 3.5, self.stories.doc),
+            (1.0, 1.0, self._of(greetings.case)),
+            (0.8, 0.8, everyday.self_portrait),
+            (0.7, 0.7, everyday.letter),
+            (1.2, 1.2, self._of(everyday.listing)),
+            (1.2, 1.2, self.old_texts.doc),
+            (2.5, 5.0, self._of(everyday.reading)),
+            (0.4, 0.4, everyday.remark),
+            (0.6, 0.6, everyday.poem),
+            (0.7, 0.7, self._of(judging.judging_case)),
+            (0.6, 0.6, self._word_map),
         )
 
     def _fact_makers(self) -> dict[str, tuple[float, FactMaker]]:
         unknown = [line for line in data_lines('unknown.txt') if line]
         makers: dict[str, tuple[float, FactMaker]] = {
-            kind: (TABLE_WEIGHTS.get(kind, 0.8), table.draw) for kind, table in read_tables().items()}
+            kind: (TABLE_WEIGHTS.get(kind, 0.8), table.draw) for kind, table in read_tables().items()
+        }
         makers |= {
-            'general': (5.0, free_question_maker()), 'sum': (10.0, arithmetic.sum_fact),
-            'difference': (7.0, arithmetic.difference_fact), 'product': (2.5, arithmetic.product_fact),
-            'comparison': (4.0, arithmetic.comparison_fact), 'letter': (1.0, sequences.letter_fact),
+            'general': (5.0, free_question_maker()),
+            'sum': (10.0, arithmetic.sum_fact),
+            'difference': (7.0, arithmetic.difference_fact),
+            'product': (2.5, arithmetic.product_fact),
+            'comparison': (4.0, arithmetic.comparison_fact),
+            'letter': (1.0, sequences.letter_fact),
             'neighbour': (1.2, sequences.neighbour_fact),
             'spelling': (3.0, lambda rng: spelling.spelling_fact(rng, self.plain_words)),
             'letters': (3.0, lambda rng: spelling.letter_of_fact(rng, self.plain_words)),
             'unknown': (0.8, lambda rng: everyday.unknown_fact(rng, unknown, self.plain_words)),
         }
         self._plain_fact_makers = [maker for weight, maker in makers.values() for _ in range(max(1, round(weight)))]
+        if self._is_focused:
+            makers |= {kind: (makers[kind][0] * factor, makers[kind][1]) for kind, factor in FACT_FOCUS.items()}
         return makers
 
     @staticmethod
@@ -94,8 +121,8 @@ class Corpus:
     def docs(self, seed: int) -> Iterator[Doc]:
         """Training documents without end, the same for the same seed."""
         rng = random.Random(seed)
-        weights = [weight for weight, _ in self._makers]
-        makers = [maker for _, maker in self._makers]
+        weights = [focused if self._is_focused else weight for weight, focused, _ in self._makers]
+        makers = [maker for _, _, maker in self._makers]
         while True:
             yield rng.choices(makers, weights=weights)[0](rng)
 

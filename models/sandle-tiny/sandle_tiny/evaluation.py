@@ -31,15 +31,21 @@ class Answer:
 
 
 @torch.inference_mode()
-def greedy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[TestPrompt],
-           batch: int = 64) -> list[Answer]:
+def greedy(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[TestPrompt], batch: int = 64
+) -> list[Answer]:
     """Greedy answers in the order of the prompts. Prompts of like length share a batch, padded on the left."""
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].prompt))
     answers: dict[int, Answer] = {}
     for start in range(0, len(order), batch):
         chosen = order[start:start + batch]
-        inputs = tokenizer([prompts[index].prompt for index in chosen], return_tensors='pt', padding=True,
-                           padding_side='left', return_token_type_ids=False)
+        inputs = tokenizer(
+            [prompts[index].prompt for index in chosen],
+            return_tensors='pt',
+            padding=True,
+            padding_side='left',
+            return_token_type_ids=False,
+        )
         out = model.generate(**inputs, do_sample=False, max_new_tokens=MAX_NEW_TOKENS)
         for index, row in zip(chosen, out[:, inputs['input_ids'].shape[1]:].tolist()):
             ended = tokenizer.eos_token_id in row

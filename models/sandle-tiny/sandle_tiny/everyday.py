@@ -1,4 +1,4 @@
-"""Everyday texts: greetings, people who tell of themselves, letters, lists, old rhymes and sayings, small scenes with a question."""
+"""Everyday texts: greetings, people who tell of themselves, letters, lists, old rhymes, small scenes to ask about."""
 
 from __future__ import annotations
 
@@ -10,33 +10,6 @@ from sandle_tiny.facts import data_lines
 from sandle_tiny.stories import BOYS, COLOURS, GIRLS, PARENTS, PLACES, THINGS, article
 
 NAMES = GIRLS + BOYS
-GREETINGS = (
-    ('Hello', '! How are you today?'), ('Hello', '! How are you today?'), ('Hello!', ' How are you today?'),
-    ('Hi', '! How are you today?'), ('Hi!', ' How are you today?'), ('Hello,', ' how are you today?'),
-    ('Good morning', '! I hope you slept well.'), ('Good morning!', ' I hope you slept well.'),
-    ('Good evening', '! It is nice to see you.'), ('Good evening!', ' It is nice to see you.'),
-    ('Good night', '! Sleep well.'), ('Good night!', ' Sleep well.'), ('Good afternoon', '! It is nice to see you.'),
-    ('Thank you', '! You are very kind.'), ('Thank you!', ' You are welcome!'), ('Thanks!', ' You are welcome!'),
-    ('Goodbye', '! See you soon.'), ('Goodbye!', ' See you soon.'), ('Bye!', ' See you soon.'), ('Hello world', '!'),
-    ('Hello, how are you?', ' I am fine, thank you. How are you?'), ('Hi, how are you?', ' I am fine, thank you. How are you?'),
-    ('Nice to meet you.', ' Nice to meet you too!'), ('I love you', ' very much.'), ('Happy birthday', ' to you!'),
-    ('Hello, world', '!'), ('Hello,', ' how are you today?'), ('Help', '! I need somebody to help me.'),
-    ('Tell me a joke.', ' Why did the chicken cross the road? To get to the other side!'),
-    ('Tell me a joke', '. Why did the chicken cross the road? To get to the other side!'), ('Test', ' passed.'),
-    ('This is a test', ' of a very small language model.'), ('This is', ' a very small language model.'),
-    ('Hey', '! How are you today?'), ('Hey!', ' How are you today?'), ('How are you', '? I am fine, thank you.'),
-)
-TURNS = (
-    ('Hello', 'Hello! How can I help you?'), ('Hello!', 'Hello! How can I help you?'), ('Hi', 'Hello! How can I help you?'),
-    ('Hi!', 'Hello! How can I help you?'), ('Hi there!', 'Hello! How can I help you?'), ('Hey', 'Hello! How can I help you?'),
-    ('Good morning!', 'Good morning! How can I help you?'), ('Good evening!', 'Good evening! How can I help you?'),
-    ('Thank you!', 'You are welcome!'), ('Thanks!', 'You are welcome!'), ('Goodbye!', 'Goodbye! See you soon.'),
-    ('Bye', 'Goodbye! See you soon.'), ('Thank you very much.', 'You are welcome!'), ('I am fine.', 'I am glad to hear that!'),
-    ('Nice to meet you.', 'Nice to meet you too!'), ('Tell me a joke.', 'Why did the chicken cross the road? To get to the other side!'),
-    ('Tell me a joke', 'Why did the chicken cross the road? To get to the other side!'), ('test', 'The test works.'),
-    ('This is a test.', 'The test works.'), ('I am sad.', 'I am sorry to hear that. I hope that you feel better soon.'),
-    ('I am happy.', 'I am glad to hear that!'), ('Help me!', 'What can I do for you?'), ('I love you.', 'That is very kind of you!'),
-)
 LISTS = {
     'fruits': ('apple', 'banana', 'pear', 'orange', 'cherry', 'grape', 'lemon', 'peach'),
     'animals': ('dog', 'cat', 'horse', 'cow', 'lion', 'elephant', 'rabbit', 'sheep'),
@@ -45,43 +18,69 @@ LISTS = {
     'vegetables': ('carrot', 'potato', 'onion', 'cabbage', 'pea', 'cucumber'),
     'countries': ('France', 'Germany', 'Italy', 'Spain', 'Japan', 'Brazil', 'Egypt', 'Canada'),
     'cities': ('Paris', 'London', 'Rome', 'Berlin', 'Tokyo', 'Madrid', 'Vienna'),
-    'birds': ('sparrow', 'eagle', 'parrot', 'owl', 'robin', 'penguin'), 'planets': ('Mercury', 'Venus', 'Earth', 'Mars', 'Jupiter'),
-    'flowers': ('rose', 'tulip', 'daisy', 'lily', 'sunflower'), 'sports': ('football', 'tennis', 'swimming', 'running', 'skating'),
-    'drinks': ('water', 'milk', 'tea', 'coffee', 'juice'), 'languages': ('English', 'French', 'German', 'Spanish', 'Italian'),
-    'trees': ('oak', 'pine', 'birch', 'maple'), 'toys': ('ball', 'doll', 'train', 'kite', 'drum'),
+    'birds': ('sparrow', 'eagle', 'parrot', 'owl', 'robin', 'penguin'),
+    'planets': ('Mercury', 'Venus', 'Earth', 'Mars', 'Jupiter'),
+    'flowers': ('rose', 'tulip', 'daisy', 'lily', 'sunflower'),
+    'sports': ('football', 'tennis', 'swimming', 'running', 'skating'),
+    'drinks': ('water', 'milk', 'tea', 'coffee', 'juice'),
+    'languages': ('English', 'French', 'German', 'Spanish', 'Italian'),
+    'trees': ('oak', 'pine', 'birch', 'maple'),
+    'toys': ('ball', 'doll', 'train', 'kite', 'drum'),
 }
 COUNTS = ('one', 'two', 'three', 'four', 'five')
-OCCASIONS = (('party', 'There will be cake and music'), ('meeting', 'We will talk about the new plan'),
-             ('trip', 'We will go to the lake'), ('concert', 'I will play the piano'), ('picnic', 'Please bring some fruit'),
-             ('birthday', 'There will be a big cake'), ('school play', 'I have the part of the king'))
+OCCASIONS = (
+    ('party', 'There will be cake and music'),
+    ('meeting', 'We will talk about the new plan'),
+    ('trip', 'We will go to the lake'),
+    ('concert', 'I will play the piano'),
+    ('picnic', 'Please bring some fruit'),
+    ('birthday', 'There will be a big cake'),
+    ('school play', 'I have the part of the king'),
+)
 WEEKDAYS = ('Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday')
 
 
-def greeting(rng: random.Random) -> Case:
-    """A greeting and its reply, bare or in a chat."""
-    if rng.random() < 0.5:
-        prompt, answer = rng.choice(GREETINGS)
-        return Case('greeting', prompt, answer)
-    if rng.random() < 0.2:
-        prompt, answer = rng.choice(TURNS)
-        return Case('greeting', prompt + '\n', answer)
-    prompt, answer = rng.choice(TURNS)
-    return chat_case('greeting', prompt, answer)
+class Greetings:
+    """Greetings and their replies, from `data/greetings.txt`."""
+
+    def __init__(self) -> None:
+        text, _, chat = '\n'.join(data_lines('greetings.txt')).partition('[chat]\n')
+        self.starts = [line.split('|') for line in text.splitlines() if '|' in line]
+        self.turns = [line.split('|') for line in chat.splitlines()]
+
+    def case(self, rng: random.Random) -> Case:
+        """A greeting and its reply, bare or in a chat."""
+        if rng.random() < 0.5:
+            prompt, answer = rng.choice(self.starts)
+            return Case('greeting', prompt, answer)
+        if rng.random() < 0.2:
+            prompt, answer = rng.choice(self.turns)
+            return Case('greeting', prompt + '\n', answer)
+        prompt, answer = rng.choice(self.turns)
+        return chat_case('greeting', prompt, answer)
 
 
 def self_portrait(rng: random.Random) -> Doc:
     """A person who tells of himself or herself."""
     name, age = rng.choice(NAMES), rng.randint(5, 40)
-    home = rng.choice(LISTS['countries'] + ('England', 'Norway', 'Greece', 'Ireland', 'Poland', 'Mexico', 'India', 'China'))
-    job = rng.choice(('a teacher', 'a student', 'a baker', 'a doctor', 'a farmer', 'a pilot', 'a singer')) if age > 17 else ''
+    home = rng.choice(
+        LISTS['countries'] + ('England', 'Norway', 'Greece', 'Ireland', 'Poland', 'Mexico', 'India', 'China')
+    )
+    job = (
+        rng.choice(('a teacher', 'a student', 'a baker', 'a doctor', 'a farmer', 'a pilot', 'a singer'))
+        if age > 17
+        else ''
+    )
     pet = rng.choice(('dog', 'cat', 'rabbit', 'horse', 'bird'))
     parts = [f'My name is {name}.', f'I am {age} years old.', f'I live in {home}.']
-    more = [f'I am {job}.' if job else 'I go to school.', f'I have a {pet} named {rng.choice(("Rex", "Coco", "Milo", "Pip"))}.',
-            f'I like to {rng.choice(("read", "swim", "sing", "cook", "play football", "dance", "paint"))}.',
-            f'My favourite colour is {rng.choice(("blue", "red", "green", "yellow"))}.']
+    more = [
+        f'I am {job}.' if job else 'I go to school.',
+        f'I have a {pet} named {rng.choice(("Rex", "Coco", "Milo", "Pip"))}.',
+        f'I like to {rng.choice(("read", "swim", "sing", "cook", "play football", "dance", "paint"))}.',
+        f'My favourite colour is {rng.choice(("blue", "red", "green", "yellow"))}.',
+    ]
     text = ' '.join(parts + rng.sample(more, rng.randint(1, 3)))
     return whole('everyday', rng.choice(('', '', 'Hello everyone! ', 'Hi all! ')) + text)
-
 
 
 def letter(rng: random.Random) -> Doc:
@@ -89,11 +88,20 @@ def letter(rng: random.Random) -> Doc:
     (event, remark), sender, friend = rng.choice(OCCASIONS), rng.choice(NAMES), rng.choice(NAMES)
     day, hour = rng.choice(WEEKDAYS), rng.randint(1, 11)
     closing = rng.choice(('Best wishes', 'Yours', 'Love', 'Kind regards', 'See you soon'))
-    text = (f'Dear {friend},\n\n' + rng.choice(('I hope you are well. ', 'How are you? ', 'Thank you for your letter. '))
-            + rng.choice((f'I would like to invite you to my {event} on {day}', f'Please come to the {event} on {day}',
-                          f'The {event} is on {day}'))
-            + f' at {hour} o\'clock. {remark}.' + rng.choice((' Please let me know if you can come.', ' I hope to see you there.', ''))
-            + f'\n\n{closing},\n{sender}')
+    text = (
+        f'Dear {friend},\n\n'
+        + rng.choice(('I hope you are well. ', 'How are you? ', 'Thank you for your letter. '))
+        + rng.choice(
+            (
+                f'I would like to invite you to my {event} on {day}',
+                f'Please come to the {event} on {day}',
+                f'The {event} is on {day}',
+            )
+        )
+        + f' at {hour} o\'clock. {remark}.'
+        + rng.choice((' Please let me know if you can come.', ' I hope to see you there.', ''))
+        + f'\n\n{closing},\n{sender}'
+    )
     if rng.random() < 0.5:
         return whole('letter', text)
     what = rng.choice(('a letter', 'an email', 'a short email', 'a short letter', 'an e-mail'))
@@ -110,7 +118,9 @@ def listing(rng: random.Random) -> Case:
     chosen = LISTS[kind][:count] if rng.random() < 0.85 else rng.sample(LISTS[kind], count)
     number = rng.choice((COUNTS[count - 1], COUNTS[count - 1], str(count)))
     if rng.random() < 0.5:
-        request = rng.choice((f'List {number} {kind}', f'Write a list of {number} {kind}', f'Make a list of {number} {kind}'))
+        request = rng.choice(
+            (f'List {number} {kind}', f'Write a list of {number} {kind}', f'Make a list of {number} {kind}')
+        )
         answer = '\n'.join(f'{index}. {upper_first(name)}' for index, name in enumerate(chosen, 1))
         glue = '\n'
     else:
@@ -155,7 +165,9 @@ def reading(rng: random.Random) -> Case:
     kind = rng.randrange(4)
     if kind == 0:
         things = [f'{rng.choice(COLOURS)} {rng.choice(THINGS)}' for _ in names]
-        lines, facts = [f'{n} has {article(t)}.' for n, t in zip(names, things)], [upper_first(article(t)) for t in things]
+        lines, facts = [f'{n} has {article(t)}.' for n, t in zip(names, things)], [
+            upper_first(article(t)) for t in things
+        ]
         question = 'What does {} have?'
     elif kind == 1:
         places = rng.sample(PLACES, len(names))
@@ -175,22 +187,57 @@ def reading(rng: random.Random) -> Case:
     return Case('reading', form.format(s=scene, q=asked), ' ' + facts[index], scene)
 
 
-POEM_RHYMES = (('cat', 'hat'), ('dog', 'log'), ('house', 'mouse'), ('tree', 'bee'), ('spoon', 'balloon'), ('star', 'car'),
-               ('cake', 'lake'), ('bear', 'chair'), ('ball', 'wall'), ('boat', 'goat'), ('fish', 'dish'), ('king', 'ring'),
-               ('rose', 'nose'), ('pig', 'wig'), ('fox', 'box'), ('bell', 'well'), ('clock', 'sock'), ('duck', 'truck'),
-               ('flower', 'tower'), ('snake', 'rake'), ('rug', 'bug'), ('sheep', 'jeep'), ('crown', 'gown'))
+POEM_RHYMES = (
+    ('cat', 'hat'),
+    ('dog', 'log'),
+    ('house', 'mouse'),
+    ('tree', 'bee'),
+    ('spoon', 'balloon'),
+    ('star', 'car'),
+    ('cake', 'lake'),
+    ('bear', 'chair'),
+    ('ball', 'wall'),
+    ('boat', 'goat'),
+    ('fish', 'dish'),
+    ('king', 'ring'),
+    ('rose', 'nose'),
+    ('pig', 'wig'),
+    ('fox', 'box'),
+    ('bell', 'well'),
+    ('clock', 'sock'),
+    ('duck', 'truck'),
+    ('flower', 'tower'),
+    ('snake', 'rake'),
+    ('rug', 'bug'),
+    ('sheep', 'jeep'),
+    ('crown', 'gown'),
+)
 
 
 def poem(rng: random.Random) -> Doc:
     """Four lines of two rhymes, bare or asked for."""
     (a, b), (c, d) = rng.sample(POEM_RHYMES, 2)
     name = rng.choice(NAMES)
-    first = rng.choice((f'I think of a {a},\nI dream of a {b}.', f'{name} saw a {a},\nAnd then a {b}.', f'Here is a {a},\nThere is a {b}.',
-                        f'One little {a},\nOne little {b}.'))
-    second = rng.choice((f'Sing of the {c},\nSing of the {d}!', f'Look at the {c},\nLook at the {d}!', f'Good night to the {c},\nGood night to the {d}.',
-                         f'I gave you a {c},\nYou gave me a {d}.'))
+    first = rng.choice(
+        (
+            f'I think of a {a},\nI dream of a {b}.',
+            f'{name} saw a {a},\nAnd then a {b}.',
+            f'Here is a {a},\nThere is a {b}.',
+            f'One little {a},\nOne little {b}.',
+        )
+    )
+    second = rng.choice(
+        (
+            f'Sing of the {c},\nSing of the {d}!',
+            f'Look at the {c},\nLook at the {d}!',
+            f'Good night to the {c},\nGood night to the {d}.',
+            f'I gave you a {c},\nYou gave me a {d}.',
+        )
+    )
     text = f'{first}\n{second}'
-    request = rng.choice(('Write a poem', 'Write a short poem', 'Tell me a poem', 'Write me a poem', 'Write a little poem'))
+    request = rng.choice(
+        ('Write a poem', 'Write a short poem', 'Tell me a poem', 'Write me a poem', 'Write a little poem')
+    )
     about = rng.choice(('', f' about a {a}', f' about the {a}', f' about a {a} and a {c}'))
     request += about + rng.choice(('.', '.', ':', ''))
     draw = rng.random()
@@ -207,13 +254,18 @@ def unknown_fact(rng: random.Random, templates: list[str], words: list[str]) -> 
     return Fact('unknown', question, 'I do not know', 'I am sorry, I do not know that.')
 
 
-def parent_line(rng: random.Random) -> Doc:
+def remark(rng: random.Random) -> Doc:
     """A plain remark on a day, so that loose sentences go on sensibly."""
     name, parent, place = rng.choice(NAMES), rng.choice(PARENTS), rng.choice(PLACES)
     day = rng.choice(WEEKDAYS)
-    text = rng.choice((f'Today is {day}. {name} goes to {place} with the {parent}. The sun is shining, and the birds are singing.',
-                       f'On {day}, we went to {place}. We had bread and apples, and we played until it was dark.',
-                       f'I went to {place} with my {parent}. It was a lovely day. We saw a bird, a cat and a little frog.',
-                       f'The weather was {rng.choice(("good", "bad", "cold", "warm"))} on {day}. {name} stayed at home and read a book.',
-                       f'It is {rng.choice(("sunny", "rainy", "windy"))} today. I will go to {place} and meet {name}.'))
+    text = rng.choice(
+        (
+            f'Today is {day}. {name} goes to {place} with the {parent}. The sun is shining, and the birds are singing.',
+            f'On {day}, we went to {place}. We had bread and apples, and we played until it was dark.',
+            f'I went to {place} with my {parent}. It was a lovely day. We saw a bird, a cat and a little frog.',
+            f'The weather was {rng.choice(("good", "bad", "cold", "warm"))} on {day}. '
+            f'{name} stayed at home and read a book.',
+            f'It is {rng.choice(("sunny", "rainy", "windy"))} today. I will go to {place} and meet {name}.',
+        )
+    )
     return whole('everyday', text)

@@ -33,7 +33,9 @@ class Table:
             glue = '' if prompt.endswith('\n') else ' '
             cloze.append((prompt.format(**slots), glue + end.format(**slots)))
         short = self.short.format(**slots)
-        return Fact(self.kind, question.format(**slots), short, upper_first(self.sentence.format(**slots)), tuple(cloze))
+        return Fact(
+            self.kind, question.format(**slots), short, upper_first(self.sentence.format(**slots)), tuple(cloze)
+        )
 
     def draw(self, rng: random.Random) -> Fact:
         """A fact at random."""
@@ -99,8 +101,17 @@ def free_question_maker() -> FactMaker:
 
     def draw(rng: random.Random) -> Fact:
         wordings, short, sentence = rng.choice(questions)
-        return Fact('general', rng.choice(wordings), short, sentence)
+        return Fact('general', rng.choice(wordings), short, sentence, unfinished(short, sentence))
+
     return draw
+
+
+def unfinished(short: str, sentence: str) -> tuple[tuple[str, str], ...]:
+    """The sentence without its end, where the end is the short answer."""
+    start = len(sentence) - len(short) - 1
+    if start > 8 and sentence[start:-1].lower() == short.lower() and sentence[start - 1] == ' ':
+        return ((sentence[:start - 1], sentence[start - 1:]),)
+    return ()
 
 
 def words() -> list[str]:

@@ -1,4 +1,4 @@
-"""Documents into rows of tokens: ids, loss weights, and which document each token is of. Rows hold whole documents only."""
+"""Documents into rows of tokens: ids, loss weights, and which document each token is of. Rows hold whole documents."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from sandle_tiny.vocabulary import BOS_ID, EOS_ID
 
 PROMPT_WEIGHT = 0.1
 """Loss weight of a prompt's tokens: they are mostly chance, but the model shall also know what prompts look like."""
+PROMPT_KEPT = 4
+CHUNK = 48
+"""Batches that are packed at a time."""
 WITHOUT_BOS = 12
 """One document in so many goes without the beginning token, as some clients send it."""
 
@@ -48,7 +51,9 @@ def encode(docs: list[Doc], tokenizer: Tokenizer) -> list[Encoded]:
             ids += new
             weights += [weight] * len(new)
             if index and not part.is_answer and new:
-                weights[-len(new)] = 0.0  # what follows an answer inside a block is not to be learned: answers end the text
+                weights[-len(new)] = (
+                    0.0  # what follows an answer inside a block is not to be learned: answers end the text
+                )
         at += len(doc.parts)
         found.append(Encoded(ids + [EOS_ID], weights + [1.0]))
     return found
@@ -83,13 +88,27 @@ def pack(documents: list[Encoded], length: int) -> Rows:
     return Rows(ids, weights, owner)
 
 
-def batches(docs: Iterator[Doc], tokenizer: Tokenizer, rows: int, length: int, seed: int) -> Iterator[Rows]:
-    """Batches without end of `rows` rows of `length` tokens, packed from about 16 batches of documents at a time."""
+def thinned(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Keeps one in `PROMPT_KEPT` of the prompt tokens as targets, weighted up: the same in the mean, and cheaper."""
+    is_prompt = weights == np.float32(PROMPT_WEIGHT)
+    is_kept = rng.random(weights.shape) < 1 / PROMPT_KEPT
+    return np.where(is_prompt, np.where(is_kept, PROMPT_WEIGHT * PROMPT_KEPT, 0.0), weights).astype(np.float32)
+
+
+def batches(
+    docs: Iterator[Doc], tokenizer: Tokenizer, tokens: int, lengths: tuple[int, ...], seed: int
+) -> Iterator[Rows]:
+    """Batches without end of `tokens` tokens each. A document goes into rows of the least length that holds it."""
     rng = np.random.default_rng(seed)
-    per_chunk = 16 * rows * length // (40 if length <= 256 else 500)
+    per_chunk = CHUNK * tokens // (36 if lengths[0] <= 256 else 500)
     while True:
-        packed = pack(encode(list(islice(docs, per_chunk)), tokenizer), length)
-        order = rng.permutation(len(packed.ids))
-        for start in range(0, len(order) - rows + 1, rows):
-            chosen = order[start:start + rows]
-            yield Rows(packed.ids[chosen], packed.weights[chosen], packed.owner[chosen])
+        encoded = encode(list(islice(docs, per_chunk)), tokenizer)
+        chunk: list[Rows] = []
+        for shorter, length in zip((0, *lengths), lengths):
+            packed = pack([document for document in encoded if shorter < len(document.ids) <= length], length)
+            order, rows = rng.permutation(len(packed.ids)), tokens // length
+            for start in range(0, len(order) - rows + 1, rows):
+                chosen = order[start:start + rows]
+                chunk.append(Rows(packed.ids[chosen], thinned(packed.weights[chosen], rng), packed.owner[chosen]))
+        for index in rng.permutation(len(chunk)):
+            yield chunk[index]

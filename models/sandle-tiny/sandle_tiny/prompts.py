@@ -13,8 +13,15 @@ from sandle_tiny.corpus import Corpus
 from sandle_tiny.doc import ASSISTANT, USER, Case
 
 Draw = Callable[[random.Random], Case]
-WORLD, TIME = ('country_of', 'continent', 'language', 'currency'), ('day_after', 'day_before', 'month_after', 'month_before',
-                                                                     'month_number', 'day_number', 'month_days')
+WORLD, TIME = ('country_of', 'continent', 'language', 'currency'), (
+    'day_after',
+    'day_before',
+    'month_after',
+    'month_before',
+    'month_number',
+    'day_number',
+    'month_days',
+)
 NATURE = ('sound', 'legs', 'young', 'home', 'colour', 'planet', 'symbol')
 
 
@@ -33,15 +40,22 @@ class TestPrompt:
 
 
 FIXED = (
-    ('say', 'Say this is a test', ' This is a test.', True), ('capital', 'Q: What is the capital of France?\nA:', ' Paris', True),
-    ('story', 'Once upon a time', ', ', True), ('story', 'Once upon a time, there was a', ' ', True),
-    ('greeting', 'Hello', '! How', True), ('greeting', 'Good morning!', ' ', True), ('greeting', 'My name is', ' ', True),
+    ('say', 'Say this is a test', ' This is a test.', True),
+    ('capital', 'Q: What is the capital of France?\nA:', ' Paris', True),
+    ('story', 'Once upon a time', ', ', True),
+    ('story', 'Once upon a time, there was a', ' ', True),
+    ('greeting', 'Hello', '! How', True),
+    ('greeting', 'Good morning!', ' ', True),
+    ('greeting', 'My name is', ' ', True),
     ('greeting', f'{USER}\nHello!\n{ASSISTANT}\n', 'Hello! How can I help you?', True),
     ('list', 'List three fruits.', '\n1. Apple\n2. Banana\n3. Pear', True),
     ('list', 'Name three animals.', ' Dog, cat and horse.', True),
-    ('sum', '2 + 2 =', ' 4', True), ('sum', 'What is 2 + 3?', ' 2 + 3 = 5.', True),
-    ('counting', '1, 2, 3, 4,', ' 5, 6, 7, 8, 9, 10', True), ('days', 'Monday, Tuesday,', ' Wednesday, Thursday, Friday', True),
-    ('alphabet', 'A B C D', ' E F G H', True), ('counting', 'Count to ten.', ' 1, 2, 3, 4, 5, 6, 7, 8, 9, 10', True),
+    ('sum', '2 + 2 =', ' 4', True),
+    ('sum', 'What is 2 + 3?', ' 2 + 3 = 5.', True),
+    ('counting', '1, 2, 3, 4,', ' 5, 6, 7, 8, 9, 10', True),
+    ('days', 'Monday, Tuesday,', ' Wednesday, Thursday, Friday', True),
+    ('alphabet', 'A B C D', ' E F G H', True),
+    ('counting', 'Count to ten.', ' 1, 2, 3, 4, 5, 6, 7, 8, 9, 10', True),
 )
 
 
@@ -59,28 +73,53 @@ def few_shot(corpus: Corpus, kinds: tuple[str, ...]) -> Draw:
         is_long = rng.random() < 0.3
         parts = block_parts(facts, is_long)
         return Case('few-shot', ''.join(part.text for part in parts[:-1]), parts[-1].text, facts[-1].key)
+
     return draw
 
 
 def plan(corpus: Corpus) -> dict[str, tuple[int, int, Draw]]:
     """For each kind: how many seen prompts, how many unseen ones, and how they are drawn."""
+
     def tables(*kinds: str) -> Draw:
         return of_facts(*(corpus.fact_makers[kind][1] for kind in kinds))
+
     return {
-        'capital': (14, 10, tables('capital')), 'world': (8, 8, tables(*WORLD)), 'general': (12, 6, tables('general')),
-        'opposite': (8, 6, tables('opposite')), 'plural': (8, 6, tables('plural')), 'past tense': (8, 6, tables('past')),
-        'nature': (8, 8, tables(*NATURE)), 'category': (5, 5, tables('category')), 'time': (8, 8, tables(*TIME)),
-        'translation': (5, 5, tables('french', 'spanish')), 'rhyme': (3, 3, tables('rhyme')),
-        'sum': (8, 14, of_facts(arithmetic.sum_fact)), 'difference': (6, 10, of_facts(arithmetic.difference_fact)),
-        'product': (5, 5, of_facts(arithmetic.product_fact)), 'comparison': (6, 8, of_facts(arithmetic.comparison_fact)),
-        'counting': (6, 14, sequences.number_case), 'alphabet': (5, 5, sequences.letter_case),
-        'days': (5, 5, sequences.cycle_case), 'say': (3, 16, lambda rng: copying.say_case(rng, corpus.phrases)),
+        'capital': (14, 10, tables('capital')),
+        'world': (8, 8, tables(*WORLD)),
+        'general': (12, 6, tables('general')),
+        'opposite': (8, 6, tables('opposite')),
+        'plural': (8, 6, tables('plural')),
+        'past tense': (8, 6, tables('past')),
+        'nature': (8, 8, tables(*NATURE)),
+        'category': (5, 5, tables('category')),
+        'time': (8, 8, tables(*TIME)),
+        'translation': (5, 5, tables('french', 'spanish')),
+        'rhyme': (3, 3, tables('rhyme')),
+        'sum': (8, 14, of_facts(arithmetic.sum_fact)),
+        'difference': (6, 10, of_facts(arithmetic.difference_fact)),
+        'product': (5, 5, of_facts(arithmetic.product_fact)),
+        'comparison': (6, 8, of_facts(arithmetic.comparison_fact)),
+        'counting': (6, 14, sequences.number_case),
+        'alphabet': (5, 5, sequences.letter_case),
+        'days': (5, 5, sequences.cycle_case),
+        'say': (3, 16, lambda rng: copying.say_case(rng, corpus.phrases)),
         'repeat': (3, 16, lambda rng: copying.repeat_case(rng, corpus.phrases)),
         'pattern': (0, 8, lambda rng: copying.echo_block(rng, corpus.phrases)),
-        'spelling': (4, 4, of_facts(lambda rng: spelling.spelling_fact(rng, corpus.plain_words),
-                                    lambda rng: spelling.letter_of_fact(rng, corpus.plain_words))),
-        'saying': (5, 0, corpus.old_texts.saying), 'reading': (0, 8, everyday.reading),
-        'few-shot': (0, 14, few_shot(corpus, ('capital', 'opposite', 'plural', 'sum', 'general', 'colour', 'category'))),
+        'spelling': (
+            4,
+            4,
+            of_facts(
+                lambda rng: spelling.spelling_fact(rng, corpus.plain_words),
+                lambda rng: spelling.letter_of_fact(rng, corpus.plain_words),
+            ),
+        ),
+        'saying': (5, 0, corpus.old_texts.saying),
+        'reading': (0, 8, everyday.reading),
+        'few-shot': (
+            0,
+            14,
+            few_shot(corpus, ('capital', 'opposite', 'plural', 'sum', 'general', 'colour', 'category')),
+        ),
     }
 
 
@@ -103,7 +142,7 @@ def make_prompts(corpus: Corpus, seed: int) -> list[TestPrompt]:
 def first_terms(answer: str) -> str:
     """The first numbers of a sequence: where it ends is a matter of taste."""
     numbers = list(re.finditer(r'\d+|[a-z]+', answer))
-    return answer[:numbers[min(2, len(numbers) - 1)].end()]
+    return answer[: numbers[min(2, len(numbers) - 1)].end()]
 
 
 def is_loose(prompt: str) -> bool:

@@ -40,7 +40,10 @@ def write_tests(corpus: Corpus, plan: Plan, folder: pathlib.Path) -> None:
     lines = ',\n'.join(json.dumps(prompt, ensure_ascii=False) for prompt in prompts)
     (folder / 'prompts.json').write_text(f'[\n{lines}\n]\n', encoding='utf-8')
     docs = (doc for doc in corpus.docs(plan.seed + 11) if doc.kind in HELD_OUT_KINDS and len(doc.parts) == 1)
-    texts = [json.dumps({'kind': doc.kind, 'text': doc.text}, ensure_ascii=False) for doc in itertools.islice(docs, HELD_OUT_DOCS)]
+    texts = [
+        json.dumps({'kind': doc.kind, 'text': doc.text}, ensure_ascii=False)
+        for doc in itertools.islice(docs, HELD_OUT_DOCS)
+    ]
     (folder / 'heldout.jsonl').write_text('\n'.join(texts) + '\n', encoding='utf-8')
 
 
@@ -51,9 +54,13 @@ def measure(folder: pathlib.Path, steps: int, minutes: float) -> dict[str, objec
     answers = greedy(model, tokenizer, read_prompts(folder))
     unseen = [answer for answer in answers if not answer.prompt.seen]
     quality: dict[str, object] = {
-        'parameters': sum(parameter.numel() for parameter in model.parameters()), 'steps': steps,
-        'training_minutes': round(minutes), 'prompts': len(answers), 'right': round(share(answers), 4),
-        'unseen_prompts': len(unseen), 'unseen_right': round(share(unseen), 4),
+        'parameters': sum(parameter.numel() for parameter in model.parameters()),
+        'steps': steps,
+        'training_minutes': round(minutes),
+        'prompts': len(answers),
+        'right': round(share(answers), 4),
+        'unseen_prompts': len(unseen),
+        'unseen_right': round(share(unseen), 4),
         'perplexity': round(perplexity(model, tokenizer, read_held_out(folder)), 3),
         'by_kind': {kind: f'{right}/{total}' for kind, (right, total) in by_kind(answers).items()},
     }

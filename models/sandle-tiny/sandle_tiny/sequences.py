@@ -1,4 +1,4 @@
-"""Sequences to go on with: numbers by steps, letters, days, months; counting on request; what comes before and after."""
+"""Sequences to go on with: numbers by steps, letters, days, months; counting on request; before and after."""
 
 from __future__ import annotations
 
@@ -10,8 +10,22 @@ from sandle_tiny.asking import Fact, chat_case
 from sandle_tiny.doc import Case, trailing_space
 
 DAYS = ('Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday')
-MONTHS = ('January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November',
-          'December')
+MONTHS = (
+    'January',
+    'February',
+    'March',
+    'April',
+    'May',
+    'June',
+    'July',
+    'August',
+    'September',
+    'October',
+    'November',
+    'December',
+)
+
+PLURALS = {2: 'twos', 5: 'fives', 10: 'tens'}
 
 
 def split_at(terms: list[str], shown: int, separator: str, has_separator: bool) -> tuple[str, str]:
@@ -29,8 +43,17 @@ def number_terms(rng: random.Random) -> tuple[list[int], int, int]:
     shown = rng.randint(3, 5)
     first = rng.randint(0, 90) if abs(step) in (1, 2, 3) else abs(step) * rng.randint(0, 18)
     if rng.random() < 0.35:
-        first = {1: 1, 2: rng.choice((0, 1, 2)), 5: rng.choice((0, 5)), 10: rng.choice((0, 10)), 3: 3, -1: rng.choice((10, 20)),
-                 -2: 20, -5: 50, -10: 100}[step]
+        first = {
+            1: 1,
+            2: rng.choice((0, 1, 2)),
+            5: rng.choice((0, 5)),
+            10: rng.choice((0, 10)),
+            3: 3,
+            -1: rng.choice((10, 20)),
+            -2: 20,
+            -5: 50,
+            -10: 100,
+        }[step]
     if step < 0:
         first = max(first, abs(step) * (shown + 3))
     size = 5 if shown < 5 else 6
@@ -53,7 +76,10 @@ def number_case(rng: random.Random) -> Case:
     separator = rng.choices((', ', ' ', '\n', ','), weights=(12, 4, 2, 2))[0]
     prompt, answer = split_at([str(term) for term in terms], shown, separator, rng.random() < 0.65 or separator == '\n')
     if rng.random() < 0.1:
-        prompt = rng.choice(('Continue: ', 'Continue the sequence: ', 'What comes next? ', 'Count: ')) + prompt
+        leads = ['Continue: ', 'Continue the sequence: ', 'What comes next? ', 'Count: ']
+        if step in (2, 5, 10):
+            leads += [f'Count by {step}s: ', f'Count by {PLURALS[step]}: ']
+        prompt = rng.choice(leads) + prompt
     return trailing_space(rng, Case('counting', prompt, answer, key), 0.08)
 
 
@@ -91,8 +117,15 @@ def letter_case(rng: random.Random) -> Case:
 
 def alphabet_request(rng: random.Random) -> Case:
     """The whole alphabet on request."""
-    request = rng.choice(('Say the alphabet', 'Recite the alphabet', 'Write the alphabet', 'What is the alphabet',
-                          'List the letters of the alphabet'))
+    request = rng.choice(
+        (
+            'Say the alphabet',
+            'Recite the alphabet',
+            'Write the alphabet',
+            'What is the alphabet',
+            'List the letters of the alphabet',
+        )
+    )
     request += '?' if request.startswith('What') else rng.choice(('.', ':', ''))
     answer = ' '.join(string.ascii_uppercase)
     return chat_case('alphabet', request, answer) if rng.random() < 0.3 else Case('alphabet', request, ' ' + answer)
@@ -116,9 +149,14 @@ def letter_fact(rng: random.Random) -> Fact:
     index, is_after = rng.randrange(1, 25), rng.random() < 0.6
     a, b = string.ascii_uppercase[index], string.ascii_uppercase[index + (1 if is_after else -1)]
     word = 'after' if is_after else 'before'
-    questions = (f'What letter comes {word} {a}?', f'Which letter comes {word} {a}?', f'What is the letter {word} {a}?',
-                 f'Which letter is {word} {a} in the alphabet?', f'What letter comes {word} {a} in the alphabet?',
-                 f'What comes {word} {a}?')
+    questions = (
+        f'What letter comes {word} {a}?',
+        f'Which letter comes {word} {a}?',
+        f'What is the letter {word} {a}?',
+        f'Which letter is {word} {a} in the alphabet?',
+        f'What letter comes {word} {a} in the alphabet?',
+        f'What comes {word} {a}?',
+    )
     sentence = f'The letter {word} {a} is {b}.'
     cloze = ((f'The letter {word} {a} is', f' {b}.'), (f'{word.capitalize()} {a} comes', f' {b}.'))
     return Fact('alphabet', rng.choice(questions), b, sentence, cloze)
@@ -126,10 +164,33 @@ def letter_fact(rng: random.Random) -> Fact:
 
 def neighbour_fact(rng: random.Random) -> Fact:
     """The number after or before another."""
+    if rng.random() < 0.25:
+        terms, shown, step = number_terms(rng)
+        listed, following = ', '.join(map(str, terms[:shown])), terms[shown]
+        question = rng.choice(
+            (
+                'What number comes next: {}?',
+                'Which number comes next: {}?',
+                'What comes next: {}?',
+                'What comes after {}?',
+            )
+        ).format(listed)
+        return Fact(
+            'counting',
+            question,
+            str(following),
+            f'The next number is {following}.',
+            (),
+            f'count {step} from {terms[0]}',
+        )
     number, is_after = rng.randint(1, rng.choice((12, 99, 99))), rng.random() < 0.6
     result, word = (number + 1, 'after') if is_after else (number - 1, 'before')
-    questions = (f'What number comes {word} {number}?', f'Which number comes {word} {number}?', f'What comes {word} {number}?',
-                 f'What is the number {word} {number}?')
+    questions = (
+        f'What number comes {word} {number}?',
+        f'Which number comes {word} {number}?',
+        f'What comes {word} {number}?',
+        f'What is the number {word} {number}?',
+    )
     cloze = ((f'The number {word} {number} is', f' {result}.'), (f'{word.capitalize()} {number} comes', f' {result}.'))
     key = f'{word} {number}' if number > 10 else ''
     return Fact('counting', rng.choice(questions), str(result), f'The number {word} {number} is {result}.', cloze, key)

@@ -1,4 +1,4 @@
-"""Short stories of simple sentences: a cast, a plot from `data/stories.txt`, and ways to open, ask for and go on with one."""
+"""Short stories of simple sentences: a cast, a plot from `data/stories.txt`, and ways to open and to ask for one."""
 
 from __future__ import annotations
 
@@ -9,28 +9,34 @@ from dataclasses import dataclass
 from sandle_tiny.doc import ASSISTANT, USER, Doc, Part, upper_first, whole
 from sandle_tiny.facts import data_lines
 
-GIRLS = ('Lily', 'Anna', 'Mia', 'Emma', 'Sara', 'Lucy', 'Rose', 'Ella', 'Nina', 'Clara', 'Julia', 'Maya', 'Zoe', 'Ruby',
-         'Alice', 'Mary', 'Lena', 'Ida')
-BOYS = ('Tom', 'Ben', 'Max', 'Sam', 'Leo', 'Jack', 'Tim', 'Noah', 'Finn', 'Oscar', 'Peter', 'Paul', 'Adam', 'Luke', 'Hugo',
-        'John', 'Felix', 'Emil')
-PETS = ('Rex', 'Fluffy', 'Pip', 'Coco', 'Milo', 'Bella', 'Daisy', 'Rusty', 'Honey', 'Toby', 'Pepper', 'Lulu', 'Bruno',
-        'Misty', 'Hop', 'Nut')
+GIRLS = tuple('Lily Anna Mia Emma Sara Lucy Rose Ella Nina Clara Julia Maya Zoe Ruby Alice Mary Lena Ida'.split())
+BOYS = tuple('Tom Ben Max Sam Leo Jack Tim Noah Finn Oscar Peter Paul Adam Luke Hugo John Felix Emil'.split())
+PETS = tuple('Rex Fluffy Pip Coco Milo Bella Daisy Rusty Honey Toby Pepper Lulu Bruno Misty Hop Nut'.split())
 SHE_PETS = ('Bella', 'Daisy', 'Honey', 'Lulu', 'Misty', 'Coco')
-ANIMALS = ('cat', 'dog', 'rabbit', 'mouse', 'bear', 'fox', 'duck', 'frog', 'squirrel', 'hedgehog', 'owl', 'pig', 'turtle',
-           'monkey', 'elephant', 'penguin', 'lamb', 'pony')
-FRIENDS = ('rabbit', 'mouse', 'fox', 'duck', 'frog', 'squirrel', 'hedgehog', 'turtle', 'monkey', 'bear', 'goat', 'cat', 'dog')
-ADJECTIVES = ('little', 'kind', 'brave', 'clever', 'curious', 'small', 'young', 'cheerful', 'shy', 'happy', 'friendly',
-              'gentle', 'quiet', 'funny')
-PLACES = ('the park', 'the garden', 'the forest', 'the beach', 'the river', 'the lake', 'the hill', 'the old mill',
-          'the big meadow', 'the farm', 'the playground', 'the pond')
+ANIMALS = tuple(
+    'cat dog rabbit mouse bear fox duck frog squirrel hedgehog owl pig turtle monkey elephant penguin '
+    'lamb pony'.split()
+)
+FRIENDS = tuple('rabbit mouse fox duck frog squirrel hedgehog turtle monkey bear goat cat dog'.split())
+ADJECTIVES = tuple(
+    'little kind brave clever curious small young cheerful shy happy friendly gentle quiet funny'.split()
+)
+PLACES = (
+    'the park', 'the garden', 'the forest', 'the beach', 'the river', 'the lake', 'the hill', 'the old mill',
+    'the big meadow', 'the farm', 'the playground', 'the pond',
+)
 THINGS = ('ball', 'doll', 'toy car', 'teddy bear', 'drum', 'hat', 'book', 'toy train', 'puppet', 'bell', 'toy boat')
 COLOURS = ('red', 'blue', 'green', 'yellow', 'small', 'soft', 'shiny', 'wooden', 'old', 'new')
 FOODS = ('apple', 'cake', 'pie', 'cookie', 'pear', 'sandwich', 'bun', 'melon')
 PARENTS = ('mother', 'father', 'grandmother', 'grandfather', 'mum', 'dad', 'aunt', 'uncle')
-HOMES = ('in a small house near the sea', 'in a little village', 'in a big city', 'on a farm', 'at the edge of the forest',
-         'in a warm house on a hill', 'in an old house by the river', 'in a green valley')
-ENDINGS = ('The end.', 'They all lived happily ever after.', 'And that was the end of a very good day.',
-           'It was a day to remember.')
+HOMES = (
+    'in a small house near the sea', 'in a little village', 'in a big city', 'on a farm',
+    'at the edge of the forest', 'in a warm house on a hill', 'in an old house by the river', 'in a green valley',
+)
+ENDINGS = (
+    'The end.', 'They all lived happily ever after.', 'And that was the end of a very good day.',
+    'It was a day to remember.',
+)
 
 
 @dataclass(frozen=True)
@@ -84,25 +90,48 @@ def draw_cast(rng: random.Random) -> Cast:
     he, him, his = ('she', 'her', 'her') if is_she else ('he', 'him', 'his')
     at = 'at' if place in ('the beach', 'the river', 'the lake', 'the pond', 'the playground', 'the old mill') else 'in'
     at = 'on' if place in ('the hill', 'the farm') else at
-    slots = {'n': name, 'he': he, 'him': him, 'his': his, 'He': upper_first(he), 'His': upper_first(his), 'f': friend,
-             'fkind': friend_kind, 'fadj': friend_adjective, 'a_fadj': article(friend_adjective), 'thing': thing,
-             'food': rng.choice(FOODS), 'warm': rng.choice(('hat', 'scarf')), 'parent': rng.choice(PARENTS), 'to_place': 'to ' + place,
-             'at_place': f'{at} {place}'}
+    slots = {
+        'n': name,
+        'he': he,
+        'him': him,
+        'his': his,
+        'He': upper_first(he),
+        'His': upper_first(his),
+        'f': friend,
+        'fkind': friend_kind,
+        'fadj': friend_adjective,
+        'a_fadj': article(friend_adjective),
+        'thing': thing,
+        'food': rng.choice(FOODS),
+        'warm': rng.choice(('hat', 'scarf')),
+        'parent': rng.choice(PARENTS),
+        'to_place': 'to ' + place,
+        'at_place': f'{at} {place}',
+    }
     return Cast(name, hero, rng.choice(ADJECTIVES), slots)
 
 
 def opening(rng: random.Random, cast: Cast) -> str:
     """The first sentences: who the hero is, and where at home."""
     who = f'{article(cast.adjective)} {cast.hero}'
-    lines = [f'Once upon a time, there was {who} named {cast.name}.', f'Once upon a time, there was {who} called {cast.name}.',
-             f'Once upon a time, {who} named {cast.name} lived {rng.choice(HOMES)}.',
-             f'There once was {who} named {cast.name}.', f'{cast.name} was {who} who lived {rng.choice(HOMES)}.',
-             f'Once there was {who} whose name was {cast.name}.', f'{cast.name} was {who}.']
+    lines = [
+        f'Once upon a time, there was {who} named {cast.name}.',
+        f'Once upon a time, there was {who} called {cast.name}.',
+        f'Once upon a time, {who} named {cast.name} lived {rng.choice(HOMES)}.',
+        f'There once was {who} named {cast.name}.',
+        f'{cast.name} was {who} who lived {rng.choice(HOMES)}.',
+        f'Once there was {who} whose name was {cast.name}.',
+        f'{cast.name} was {who}.',
+    ]
     first = rng.choices(lines, weights=(8, 3, 4, 2, 2, 1, 2))[0]
     he = cast.slots['He']
-    seconds = [f'{he} lived {rng.choice(HOMES)}.', f'{cast.name} loved to play {cast.slots["at_place"]}.',
-               f'{he} liked to sing and dance.', f'{he} lived with {cast.slots["his"]} {cast.slots["parent"]}.',
-               f'Everyone liked {cast.name}.']
+    seconds = [
+        f'{he} lived {rng.choice(HOMES)}.',
+        f'{cast.name} loved to play {cast.slots["at_place"]}.',
+        f'{he} liked to sing and dance.',
+        f'{he} lived with {cast.slots["his"]} {cast.slots["parent"]}.',
+        f'Everyone liked {cast.name}.',
+    ]
     if ' lived ' in first:
         seconds = seconds[1:3] + seconds[4:]
     return first + (' ' + rng.choice(seconds) if rng.random() < 0.7 else '')
@@ -161,8 +190,15 @@ class StoryTeller:
     @staticmethod
     def asked(rng: random.Random, cast: Cast, story: str) -> Doc:
         """A request and the story that answers it."""
-        about = rng.choice((f' about a {cast.hero}', f' about {article(cast.hero)}', f' about a {cast.hero} named {cast.name}',
-                            f' about {article(cast.adjective)} {cast.hero}', ''))
+        about = rng.choice(
+            (
+                f' about a {cast.hero}',
+                f' about {article(cast.hero)}',
+                f' about a {cast.hero} named {cast.name}',
+                f' about {article(cast.adjective)} {cast.hero}',
+                '',
+            )
+        )
         about = about.replace(' a elephant', ' an elephant').replace(' a owl', ' an owl')
         verb = rng.choice(('Write', 'Tell me', 'Tell', 'Write me', 'Please tell me', 'Please write'))
         request = f'{verb} {rng.choice(("a story", "a short story", "a story", "a little story"))}{about}'

@@ -1,4 +1,4 @@
-"""The model's shape and the training loop: bf16 autocast, one process a core, Muon for the matrices, AdamW for the rest."""
+"""The model's shape and the training loop: bf16 autocast, one process a core, Muon for matrices, AdamW for the rest."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-import torch.multiprocessing
 from tokenizers import Tokenizer
 from torch import distributed
+from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -21,6 +22,12 @@ from sandle_tiny.packing import Rows, batches
 from sandle_tiny.vocabulary import BOS_ID, CONTEXT, EOS_ID, PAD_ID, VOCAB_SIZE
 
 log = logging.getLogger(__name__)
+
+FIRST = ((0, 1 / 80), (79, 1.0), (550, 1.0), (1049, 0.688125), (1050, 0.46875), (1800, 0.0))
+"""Learning rate by step, as a factor, lines between. The drop at 1,050 is where the run that made the committed weights
+was shortened, by hand, since other work was slowing it; it stands here so that the script is what was run."""
+SECOND = ((0, 0.05), (40, 0.6), (800, 0.0))
+"""The same for a second stage, which goes on from the weights of the first with more of what is hard to learn."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +41,13 @@ class Plan:
     muon_lr: float = 0.005
     adam_lr: float = 0.003
     weight_decay: float = 0.05
-    warmup_steps: int = 80
-    decay_steps: int = 1600
-    """Steps at the end over which the learning rate falls to zero in a line."""
-    rows: int = 16
-    length: int = 256
-    long_rows: int = 4
+    tokens: int = 4096
+    lengths: tuple[int, ...] = (128, 256)
+    """Lengths of the rows of most batches."""
     long_every: int = 16
     """One batch in so many is of long rows that fill the whole context."""
+    is_second: bool = False
+    """Whether it goes on from the weights in the folder, with the focused mixture."""
     snapshot_every: int = 0
     """Steps between weights saved on the way, in `snapshot/` of the folder; 0 for none."""
 
@@ -49,24 +55,58 @@ class Plan:
 def model_config() -> LlamaConfig:
     """The shape: 4.0 million parameters."""
     return LlamaConfig(
-        vocab_size=VOCAB_SIZE, hidden_size=256, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=4,
-        intermediate_size=704, max_position_embeddings=CONTEXT, tie_word_embeddings=True, bos_token_id=BOS_ID,
-        eos_token_id=EOS_ID, pad_token_id=PAD_ID, rms_norm_eps=1e-5, initializer_range=0.02)
+        vocab_size=VOCAB_SIZE,
+        hidden_size=256,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        intermediate_size=704,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=BOS_ID,
+        eos_token_id=EOS_ID,
+        pad_token_id=PAD_ID,
+        rms_norm_eps=1e-5,
+        initializer_range=0.02,
+    )
 
 
 def rate_at(step: int, plan: Plan) -> float:
-    """The learning rate's factor at a step: up, level, down to zero."""
-    return min(1.0, (step + 1) / plan.warmup_steps, (plan.steps - step) / plan.decay_steps)
+    """The learning rate's factor at a step: the schedule, stretched to the plan's number of steps."""
+    schedule = SECOND if plan.is_second else FIRST
+    steps, factors = zip(*schedule)
+    return float(np.interp(step * schedule[-1][0] / plan.steps, steps, factors))
 
 
-def optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the layers, AdamW for embeddings and norms."""
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and 'layers' in name]
+def matrices_of(model: LlamaForCausalLM) -> list[torch.nn.Parameter]:
+    """The matrices of the layers, which Muon trains."""
+    return [p for name, p in model.named_parameters() if p.ndim == 2 and 'layers' in name]
+
+
+def optimizers(model: LlamaForCausalLM, plan: Plan, rank: int) -> list[torch.optim.Optimizer]:
+    """Muon for this worker's share of the matrices of the layers, AdamW for embeddings and norms."""
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or 'layers' not in name]
     return [
-        torch.optim.Muon(matrices, lr=plan.muon_lr, weight_decay=plan.weight_decay, momentum=0.95,
-                         adjust_lr_fn='match_rms_adamw'),
-        torch.optim.AdamW(others, lr=plan.adam_lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True)]
+        torch.optim.Muon(
+            matrices_of(model)[rank::plan.workers],
+            lr=plan.muon_lr,
+            weight_decay=plan.weight_decay,
+            momentum=0.95,
+            adjust_lr_fn='match_rms_adamw',
+        ),
+        torch.optim.AdamW(others, lr=plan.adam_lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+    ]
+
+
+def share_matrices(model: LlamaForCausalLM, workers: int) -> None:
+    """Gives every worker the matrices that the others have stepped."""
+    matrices = matrices_of(model)
+    for owner in range(workers):
+        share = [p.data for p in matrices[owner::workers]]
+        flat = torch.cat([matrix.flatten() for matrix in share])
+        distributed.broadcast(flat, owner)
+        for matrix, part in zip(share, torch.split(flat, [matrix.numel() for matrix in share])):
+            matrix.copy_(part.view_as(matrix))
 
 
 def loss_of(model: LlamaForCausalLM, rows: Rows, total_weight: float) -> torch.Tensor:
@@ -85,8 +125,8 @@ def loss_of(model: LlamaForCausalLM, rows: Rows, total_weight: float) -> torch.T
 
 def mixed(corpus: Corpus, tokenizer: Tokenizer, plan: Plan) -> Iterator[Rows]:
     """Batches of short rows, with one of long rows now and then."""
-    short = batches(corpus.docs(plan.seed), tokenizer, plan.rows, plan.length, plan.seed)
-    long = batches(corpus.long_docs(plan.seed + 1), tokenizer, plan.long_rows, CONTEXT, plan.seed)
+    short = batches(corpus.docs(plan.seed), tokenizer, plan.tokens, plan.lengths, plan.seed)
+    long = batches(corpus.long_docs(plan.seed + 1), tokenizer, plan.tokens, (CONTEXT,), plan.seed)
     step = 0
     while True:
         step += 1
@@ -98,7 +138,7 @@ def sum_gradients(model: LlamaForCausalLM) -> None:
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     distributed.all_reduce(flat)
-    for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients])):
+    for gradient, part in zip(gradients, torch.split(flat, [gradient.numel() for gradient in gradients])):
         gradient.copy_(part.view_as(gradient))
 
 
@@ -107,7 +147,9 @@ def save(model: LlamaForCausalLM, folder: pathlib.Path) -> None:
     twin = LlamaForCausalLM(model.config)
     twin.load_state_dict(model.state_dict())
     twin.bfloat16().save_pretrained(folder)
-    (folder / 'model.safetensors').chmod(0o644)  # it is made readable by its owner alone, and images run as another user
+    (folder / 'model.safetensors').chmod(
+        0o644
+    )  # it is made readable by its owner alone, and images run as another user
 
 
 def work(rank: int, plan: Plan, folder: pathlib.Path, meeting: str) -> None:
@@ -117,10 +159,13 @@ def work(rank: int, plan: Plan, folder: pathlib.Path, meeting: str) -> None:
     distributed.init_process_group('gloo', init_method=f'file://{meeting}', rank=rank, world_size=plan.workers)
     torch.manual_seed(plan.seed)
     model = LlamaForCausalLM(model_config())
+    if plan.is_second:
+        model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation='sdpa')
     log.info('%.2f million parameters, %d steps', sum(p.numel() for p in model.parameters()) / 1e6, plan.steps)
-    tools = optimizers(model, plan)
+    tools = optimizers(model, plan, rank)
     base = [tool.param_groups[0]['lr'] for tool in tools]
-    source, started, mean = mixed(Corpus(), Tokenizer.from_file(str(folder / 'tokenizer.json')), plan), time.monotonic(), 0.0
+    source = mixed(Corpus(plan.is_second), Tokenizer.from_file(str(folder / 'tokenizer.json')), plan)
+    started, mean = time.monotonic(), 0.0
     for step in range(plan.steps):
         for tool, rate in zip(tools, base):
             tool.param_groups[0]['lr'] = rate * rate_at(step, plan)
@@ -128,8 +173,13 @@ def work(rank: int, plan: Plan, folder: pathlib.Path, meeting: str) -> None:
         mean = loss if not step else 0.95 * mean + 0.05 * loss
         if step % 50 == 49:
             spent = time.monotonic() - started
-            log.info('step %d loss %.4f, %.0f s, %.0f tokens/s', step + 1, mean, spent,
-                     (step + 1) * plan.rows * plan.length / spent)
+            log.info(
+                'step %d loss %.4f, %.0f s, %.0f tokens/s',
+                step + 1,
+                mean,
+                spent,
+                (step + 1) * plan.tokens / spent,
+            )
         if rank == 0 and plan.snapshot_every and (step + 1) % plan.snapshot_every == 0:
             save(model, folder / 'snapshot')
     if rank == 0:
@@ -137,7 +187,9 @@ def work(rank: int, plan: Plan, folder: pathlib.Path, meeting: str) -> None:
     distributed.destroy_process_group()
 
 
-def train_step(model: LlamaForCausalLM, tools: list[torch.optim.Optimizer], rows: Rows, rank: int, workers: int) -> float:
+def train_step(
+    model: LlamaForCausalLM, tools: list[torch.optim.Optimizer], rows: Rows, rank: int, workers: int
+) -> float:
     """One step on this worker's rows; returns this worker's part of the loss, scaled to the whole."""
     total_weight = float(rows.weights[:, 1:].sum())
     mine = Rows(rows.ids[rank::workers], rows.weights[rank::workers], rows.owner[rank::workers])
@@ -147,12 +199,12 @@ def train_step(model: LlamaForCausalLM, tools: list[torch.optim.Optimizer], rows
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for tool in tools:
         tool.step()
-        tool.zero_grad(set_to_none=True)
+    model.zero_grad(set_to_none=True)
+    share_matrices(model, workers)
     return loss.item() * workers
 
 
 def train(plan: Plan, folder: pathlib.Path) -> None:
-    """Trains from nothing, with the folder's tokenizer, and saves the weights there."""
+    """Trains with the folder's tokenizer, from nothing or from the weights there, and saves the weights there."""
     with tempfile.TemporaryDirectory() as meeting:
-        torch.multiprocessing.spawn(  # type: ignore[no-untyped-call]
-            work, args=(plan, folder, f'{meeting}/meeting'), nprocs=plan.workers)
+        spawn(work, args=(plan, folder, f'{meeting}/meeting'), nprocs=plan.workers)  # type: ignore[no-untyped-call]

@@ -30,15 +30,24 @@ CHAT_TEMPLATE = (
 def train_tokenizer(texts: Iterator[str]) -> Tokenizer:
     """Learns the merges from texts; every byte has its own symbol, so any text comes back as it was."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(SPLIT), 'isolated'),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT), 'isolated'),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=VOCAB_SIZE, special_tokens=list(SPECIALS), show_progress=False,
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), min_frequency=2)
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE,
+        special_tokens=list(SPECIALS),
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        min_frequency=2,
+    )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f'{BOS} $A', pair=f'{BOS} $A $B', special_tokens=[(BOS, BOS_ID)])
+        single=f'{BOS} $A', pair=f'{BOS} $A $B', special_tokens=[(BOS, BOS_ID)]
+    )
     return tokenizer
 
 
@@ -46,9 +55,16 @@ def save_tokenizer(tokenizer: Tokenizer, folder: pathlib.Path) -> None:
     """Writes tokenizer.json, tokenizer_config.json and the chat template."""
     tokenizer.save(str(folder / 'tokenizer.json'))
     settings = {
-        'tokenizer_class': 'PreTrainedTokenizerFast', 'bos_token': BOS, 'eos_token': EOS, 'pad_token': PAD,
-        'add_bos_token': True, 'add_eos_token': False, 'clean_up_tokenization_spaces': False,
-        'model_max_length': CONTEXT, 'padding_side': 'left', 'extra_special_tokens': [USER, ASSISTANT, SYSTEM],
+        'tokenizer_class': 'PreTrainedTokenizerFast',
+        'bos_token': BOS,
+        'eos_token': EOS,
+        'pad_token': PAD,
+        'add_bos_token': True,
+        'add_eos_token': False,
+        'clean_up_tokenization_spaces': False,
+        'model_max_length': CONTEXT,
+        'padding_side': 'left',
+        'extra_special_tokens': [USER, ASSISTANT, SYSTEM],
         'chat_template': CHAT_TEMPLATE,
     }
     (folder / 'tokenizer_config.json').write_text(json.dumps(settings, indent=2) + '\n')
