@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 LOADING_RETRY_AFTER_S = 2
 FIRST_RETRY_S, LAST_RETRY_S = 5.0, 300.0
-UNUSED_FOR_S = 30.0  # a model just loaded stays at least so long, or until its first request
+UNUSED_FOR_S = 30.0  # a model loaded for somebody stays at least so long, or until its first request
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Residency:
         with self._lock:
             self._failures.pop(model, None)
             self._loaded, self._loaded_id, self._wanted = loaded, model, None
-            self._unused_until_s = time.monotonic() + UNUSED_FOR_S
+            self._unused_until_s = 0.0 if model == self._preload else time.monotonic() + UNUSED_FOR_S
             self._update(model, status=ModelStatus.READY)
             self._models[model] = replace(self._models[model], context_length=loaded.context_length)
 

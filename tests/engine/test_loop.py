@@ -265,15 +265,19 @@ def test_another_model_is_loaded_on_demand_after_the_running_requests(start: Sta
     collect(engine.submit(request('ab', model='second')))
 
 
-def test_a_model_just_loaded_serves_before_it_gives_way(start: Started) -> None:
+def test_a_model_loaded_for_somebody_serves_before_it_gives_way(start: Started) -> None:
     loader = ScriptedLoader()
     engine = ready(start, loader)
     with pytest.raises(errors.ModelLoadingError):
         engine.submit(request('ab', model='second'))
-    collect(engine.submit(request('ab')))
-    with pytest.raises(errors.ModelLoadingError):
-        engine.submit(request('ab', model='second'))
     eventually(lambda: status(engine, 'second') is ModelStatus.READY)
+    with pytest.raises(errors.ModelLoadingError, match='must wait'):
+        engine.submit(request('ab'))
+    collect(engine.submit(request('ab', model='second')))
+    with pytest.raises(errors.ModelLoadingError, match='is being loaded'):
+        engine.submit(request('ab'))
+    eventually(lambda: status(engine, 'first') is ModelStatus.READY)
+    assert loader.loads == ['first', 'second', 'first']
 
 
 def test_a_model_that_cannot_be_loaded_says_why_and_the_former_one_returns(start: Started) -> None:
