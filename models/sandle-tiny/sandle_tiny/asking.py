@@ -42,9 +42,7 @@ INTROS = (
     'Answer each question.\n\n',
     'Questions and answers:\n\n',
     'I am a helpful assistant. I answer questions.\n\n',
-    'I am a highly intelligent question answering bot. If you ask me a question that is rooted in truth, I will give '
-    'you the answer. If you ask me a question that is nonsense, trickery, or has no clear answer, I will respond with '
-    '"Unknown".\n\n',
+    'I answer questions about the world in a few words. Where nobody knows the answer, I say so.\n\n',
     'The following is a list of questions and answers.\n\n',
     'Here are some questions and their answers:\n\n',
 )

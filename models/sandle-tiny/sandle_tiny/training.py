@@ -27,7 +27,11 @@ FIRST = ((0, 1 / 80), (79, 1.0), (550, 1.0), (1049, 0.688125), (1050, 0.46875), 
 """Learning rate by step, as a factor, lines between. The drop at 1,050 is where the run that made the committed weights
 was shortened, by hand, since other work was slowing it; it stands here so that the script is what was run."""
 SECOND = ((0, 0.05), (40, 0.6), (800, 0.0))
-"""The same for a second stage, which goes on from the weights of the first with more of what is hard to learn."""
+THIRD = ((0, 0.05), (60, 0.8), (1200, 0.6), (2600, 0.0))
+FOURTH = ((0, 0.05), (40, 0.45), (2400, 0.0))
+FIFTH = ((0, 0.05), (30, 0.3), (900, 0.0))
+"""The same for the later stages, which go on from the weights before with more of what is hard to learn."""
+SCHEDULES = {1: FIRST, 2: SECOND, 3: THIRD, 4: FOURTH, 5: FIFTH}
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ class Plan:
     """Lengths of the rows of most batches."""
     long_every: int = 16
     """One batch in so many is of long rows that fill the whole context."""
-    is_second: bool = False
-    """Whether it goes on from the weights in the folder, with the focused mixture."""
+    stage: int = 1
+    """Which mixture and schedule; stages after the first go on from the weights in the folder."""
     snapshot_every: int = 0
     """Steps between weights saved on the way, in `snapshot/` of the folder; 0 for none."""
 
@@ -73,7 +77,7 @@ def model_config() -> LlamaConfig:
 
 def rate_at(step: int, plan: Plan) -> float:
     """The learning rate's factor at a step: the schedule, stretched to the plan's number of steps."""
-    schedule = SECOND if plan.is_second else FIRST
+    schedule = SCHEDULES[plan.stage]
     steps, factors = zip(*schedule)
     return float(np.interp(step * schedule[-1][0] / plan.steps, steps, factors))
 
@@ -159,12 +163,12 @@ def work(rank: int, plan: Plan, folder: pathlib.Path, meeting: str) -> None:
     distributed.init_process_group('gloo', init_method=f'file://{meeting}', rank=rank, world_size=plan.workers)
     torch.manual_seed(plan.seed)
     model = LlamaForCausalLM(model_config())
-    if plan.is_second:
+    if plan.stage > 1:
         model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation='sdpa')
     log.info('%.2f million parameters, %d steps', sum(p.numel() for p in model.parameters()) / 1e6, plan.steps)
     tools = optimizers(model, plan, rank)
     base = [tool.param_groups[0]['lr'] for tool in tools]
-    source = mixed(Corpus(plan.is_second), Tokenizer.from_file(str(folder / 'tokenizer.json')), plan)
+    source = mixed(Corpus(plan.stage), Tokenizer.from_file(str(folder / 'tokenizer.json')), plan)
     started, mean = time.monotonic(), 0.0
     for step in range(plan.steps):
         for tool, rate in zip(tools, base):
