@@ -32,9 +32,9 @@ class HfRunner:
         return len(self._caches)
 
     @torch.inference_mode()
-    def step(self, batch: Sequence[Work]) -> list[torch.Tensor]:
+    def step(self, batch: Sequence[Work]) -> torch.Tensor:
         """See ModelRunner.step."""
-        return [self._forward(work) for work in batch]
+        return torch.cat([self._forward(work) for work in batch])
 
     @torch.inference_mode()
     def copy_prefix(self, source: int, target: int, length: int) -> None:

@@ -10,6 +10,7 @@ from typing import NoReturn
 from sandle import errors
 from sandle.catalog import CatalogEntry
 from sandle.engine.engine import GenerationRequest, ModelInfo, ModelStatus
+from sandle.engine.statistics import EngineStatistics, Recorder
 
 CREATED = 1_677_196_800  # the day on which LLaMA was published, in Unix seconds
 NOT_YET = 'this release cannot load LLaMA weights yet'
@@ -53,6 +54,10 @@ class UnableEngine:
             raise errors.ModelNotFoundError(request.model)
         raise errors.UnavailableError(f'The model {self._info.id!r} cannot be loaded: {self.cause}',
                                       retry_after_s=RETRY_AFTER_S)
+
+    def statistics(self) -> EngineStatistics:
+        """Returns the numbers of an engine that has done nothing."""
+        return Recorder().snapshot(waiting=0, running=0, slots=0)
 
     def shutdown(self) -> None:
         """Has nothing to end."""

@@ -15,6 +15,7 @@ import stub_model
 from sandle import errors
 from sandle.catalog import CatalogEntry
 from sandle.engine.engine import (Delta, FinishReason, Finished, GenerationRequest, ModelInfo, ModelStatus, Token)
+from sandle.engine.statistics import EngineStatistics, Recorder
 from sandle.engine.text import Detokenizer, StopFinder
 from stub_vocab import END_OF_TEXT, Vocabulary
 
@@ -51,6 +52,7 @@ class StubEngine:
         self._running: set[StubHandle] = set()
         self._cancelled = 0
         self._is_shut_down = False
+        self._recorder = Recorder()
 
     @property
     def running(self) -> int:
@@ -100,6 +102,10 @@ class StubEngine:
         with self._lock:
             self._cancelled += was_cancelled and handle in self._running
             self._running.discard(handle)
+
+    def statistics(self) -> EngineStatistics:
+        """See Engine.statistics."""
+        return self._recorder.snapshot(waiting=0, running=len(self._running), slots=self._options.max_running)
 
     def shutdown(self) -> None:
         """Ends every request with ShuttingDownError, and takes no more."""

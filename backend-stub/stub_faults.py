@@ -28,6 +28,7 @@ from dataclasses import dataclass
 
 from sandle import errors
 from sandle.engine.engine import Delta, Finished, GenerationRequest, Handle, ModelInfo
+from sandle.engine.statistics import EngineStatistics
 from stub_engine import StubEngine, StubOptions
 
 PREFIX = '!fault'
@@ -147,6 +148,10 @@ class FaultyEngine:
         fault.raise_refusal()
         handle = self._engine.submit_with(request, fault.changed(self._options))
         return handle if fault.error_after is None else FailingHandle(handle, fault.error_after)
+
+    def statistics(self) -> EngineStatistics:
+        """Returns what the stub has counted."""
+        return self._engine.statistics()
 
     def shutdown(self) -> None:
         """Ends every request with ShuttingDownError, and takes no more."""

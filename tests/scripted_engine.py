@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sandle import errors
 from sandle.engine.engine import Delta, Finished, FinishReason, GenerationRequest, ModelInfo, ModelStatus, Token
+from sandle.engine.statistics import EngineStatistics, Recorder
 
 EVERYTHING = frozenset({
     'best_of', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
@@ -78,6 +79,10 @@ class ScriptedEngine:
             raise self._refusal
         self.handles.append(ScriptedHandle(self.steps, tuple((1, 2) for _ in request.prompts)))
         return self.handles[-1]
+
+    def statistics(self) -> EngineStatistics:
+        """Returns the numbers of an engine that has done nothing."""
+        return Recorder().snapshot(waiting=0, running=0, slots=0)
 
     def shutdown(self) -> None:
         """Does nothing."""

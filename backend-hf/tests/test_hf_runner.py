@@ -51,7 +51,7 @@ def decode(runner: HfRunner, slot: int, logits: torch.Tensor, position: int, cou
         row[2] = -torch.inf
         tokens.append(int(row.argmax()))
         if step + 1 < count:
-            [logits] = runner.step([Work(slot, position + step, tokens[-1:], 1)])
+            logits = runner.step([Work(slot, position + step, tokens[-1:], 1)])
     return tokens
 
 
@@ -62,19 +62,19 @@ def test_step_equals_generate_alone_in_chunks_and_after_reuse(family: str) -> No
     wanted, wanted_other = generated(model, PROMPT, 10), generated(model, OTHER, 10)
     runner = HfRunner(model, slots=3)
     runner.step([Work(0, 0, PROMPT[:3], 0)])
-    [logits] = runner.step([Work(0, 3, PROMPT[3:], 1)])
+    logits = runner.step([Work(0, 3, PROMPT[3:], 1)])
     assert decode(runner, 0, logits, len(PROMPT), 10) == wanted
     runner.copy_prefix(0, 1, 4)
-    [copied, reused] = runner.step([Work(1, 4, OTHER[4:], 1), Work(0, 4, OTHER[4:], 1)])
+    copied, reused = runner.step([Work(1, 4, OTHER[4:], 1), Work(0, 4, OTHER[4:], 1)])[:, None]
     assert decode(runner, 1, copied, len(OTHER), 10) == wanted_other
     assert decode(runner, 0, reused, len(OTHER), 10) == wanted_other
 
 
 def test_step_returns_the_logits_asked_for() -> None:
     runner = HfRunner(tiny_model('llama'), slots=2)
-    everything, none = runner.step([Work(0, 0, PROMPT, len(PROMPT)), Work(1, 0, PROMPT, 0)])
-    [last] = runner.step([Work(1, 0, PROMPT, 1)])
-    assert everything.shape == (len(PROMPT), VOCABULARY) and none.shape == (0, VOCABULARY)
+    everything = runner.step([Work(0, 0, PROMPT, len(PROMPT)), Work(1, 0, PROMPT, 0)])
+    last = runner.step([Work(1, 0, PROMPT, 1)])
+    assert everything.shape == (len(PROMPT), VOCABULARY), 'no row where none is asked for'
     assert everything.dtype == torch.float32
     torch.testing.assert_close(everything[-1:], last)
 

@@ -1,6 +1,7 @@
 """What becomes of a request: its sequences' tokens turned into deltas, and the handle that its HTTP thread reads."""
 
 import queue
+import time
 from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 from sandle.engine.engine import Delta, Finished, FinishReason, GenerationRequest, Token
 from sandle.engine.runner import Tokenizer
 from sandle.engine.sequence import Sequence
+from sandle.engine.statistics import Recorder
 from sandle.engine.text import Detokenizer, StopFinder, token_text
 from sandle.errors import ApiError
 
@@ -15,13 +17,18 @@ from sandle.errors import ApiError
 class RequestHandle:
     """`sandle.engine.engine.Handle` of an EngineLoop: the engine thread puts, one HTTP thread gets.
 
-    `on_cancel` tells the engine thread to drop the request's sequences; it may be called on any thread.
+    `on_cancel` tells the engine thread to drop the request's sequences; it may be called on any thread. How the request
+    ends is recorded. `arrived_s` is a time of `time.monotonic`.
     """
 
-    def __init__(self, prompt_ids: tuple[tuple[int, ...], ...], on_cancel: Callable[['RequestHandle'], None]) -> None:
+    def __init__(self, prompt_ids: tuple[tuple[int, ...], ...], on_cancel: Callable[['RequestHandle'], None],
+                 recorder: Recorder) -> None:
         self.prompt_ids = prompt_ids
         self.answers: list[Answer] = []
+        self.arrived_s = time.monotonic()
+        self.has_first_token = False
         self._on_cancel = on_cancel
+        self._recorder = recorder
         self._events: queue.SimpleQueue[Delta | Finished | ApiError] = queue.SimpleQueue()
         self._has_ended = False
 
@@ -49,14 +56,24 @@ class RequestHandle:
     def put(self, delta: Delta) -> None:
         """Hands a delta on; after the last choice's last one, the end. Engine thread only."""
         self._events.put(delta)
-        if all(answer.has_finished for answer in self.answers):
-            self._has_ended = True
+        if all(answer.finish_reason for answer in self.answers):
+            is_cut = any(answer.finish_reason is FinishReason.LENGTH for answer in self.answers)
+            self._end((FinishReason.LENGTH if is_cut else FinishReason.STOP).value)
             self._events.put(self.usage())
 
     def fail(self, error: ApiError) -> None:
         """Ends the request with an error. Engine thread only."""
-        self._has_ended = True
+        self._end('error')
         self._events.put(error)
+
+    def drop(self) -> None:
+        """Ends the request of a client that has left. Engine thread only."""
+        self._end('cancelled')
+
+    def _end(self, outcome: str) -> None:
+        if not self._has_ended:
+            self._has_ended = True
+            self._recorder.request_ended(outcome)
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +89,8 @@ class Answer:
     stops: StopFinder = field(init=False)
     prompt_text: str = ''
     prompt_tokens: list[Token] = field(default_factory=list)
-    has_finished: bool = False
+    finish_reason: FinishReason | None = None
+    last_token_s: float | None = None
 
     def __post_init__(self) -> None:
         self.stops = StopFinder(self.request.params.stops)
@@ -97,22 +115,21 @@ class Answer:
         """Takes in the sequence's newest token, hands on what it adds, and decides whether the answer ends with it."""
         piece = self.detokenizer.add(self.tokenizer.token_bytes(token))
         text = self.stops.add(piece)
-        reason = self._finish_reason(token)
+        self.finish_reason = reason = self._reason_to_end(token)
         if reason is not None and not self.stops.has_stopped:
             text += self.stops.flush()
-        self.has_finished = reason is not None
         self.handle.put(Delta(self.choice, text, (self._token(token, len(piece), logprob, top),), reason))
 
     def emit_nothing_more(self) -> None:
         """Ends an answer for which nothing was to be generated."""
-        self.has_finished = True
-        self.handle.put(Delta(self.choice, '', (), FinishReason.LENGTH))
+        self.finish_reason = FinishReason.LENGTH
+        self.handle.put(Delta(self.choice, '', (), self.finish_reason))
 
     def _token(self, token: int, length: int, logprob: float | None, top: Many[tuple[int, float]]) -> Token:
         return Token(token, self._name(token), length, logprob,
                      None if logprob is None else tuple((self._name(other), value) for other, value in top))
 
-    def _finish_reason(self, token: int) -> FinishReason | None:
+    def _reason_to_end(self, token: int) -> FinishReason | None:
         params = self.request.params
         if self.stops.has_stopped or token in self.tokenizer.eos_ids and not params.ignore_eos:
             return FinishReason.STOP

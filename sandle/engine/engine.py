@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sandle.engine.statistics import EngineStatistics
+
 
 class FinishReason(enum.Enum):
     """Why a choice ended; the values are the API's."""
@@ -163,6 +165,10 @@ class Engine(Protocol):
         Raises ModelNotFoundError, ModelLoadingError (and begins to load), ContextLengthExceededError, QueueFullError,
         InvalidRequestError for a token id outside of the vocabulary.
         """
+        ...
+
+    def statistics(self) -> EngineStatistics:
+        """Returns what has been done so far, at once."""
         ...
 
     def shutdown(self) -> None:

@@ -8,7 +8,6 @@ import logging
 import queue
 import secrets
 import threading
-from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from sandle.engine.engine import GenerationRequest, Handle, ModelInfo
 from sandle.engine.residency import Residency
 from sandle.engine.runner import LoadedModel, ModelLoader, Tokenizer
 from sandle.engine.sequence import Sequence
+from sandle.engine.statistics import EngineStatistics, Recorder
 from sandle.engine.stepper import Stepper
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class EngineLoop:
     def __init__(self, models: Many[ModelInfo], loader: ModelLoader, preload: str, options: EngineOptions) -> None:
         self._residency = Residency(models, loader, preload)
         self._options = options
+        self._recorder = Recorder()
         self._inbox: queue.SimpleQueue[Submit | Cancel | None] = queue.SimpleQueue()
         self._stepper: Stepper | None = None
         self._is_stopping = False
@@ -84,9 +85,18 @@ class EngineLoop:
                 raise errors.ContextLengthExceededError(model.context_length, len(ids), request.params.max_tokens)
         self._check_bias(request, model.tokenizer)
         self._check_queue(len(prompts) * request.candidates, model.runner.slots)
-        handle = _handle(request, prompts, model.tokenizer, lambda gone: self._inbox.put(Cancel(gone)))
+        handle = _handle(request, prompts, model.tokenizer,
+                         RequestHandle(prompts, lambda gone: self._inbox.put(Cancel(gone)), self._recorder))
         self._inbox.put(Submit(handle, model))
         return handle
+
+    def statistics(self) -> EngineStatistics:
+        """See Engine.statistics."""
+        stepper = self._stepper
+        if stepper is None:
+            return self._recorder.snapshot(0, 0, 0)
+        return self._recorder.snapshot(stepper.scheduler.waiting, len(stepper.scheduler.running),
+                                       stepper.model.runner.slots)
 
     def shutdown(self) -> None:
         """See Engine.shutdown."""
@@ -98,6 +108,7 @@ class EngineLoop:
         stepper = self._stepper
         active = self._inbox.qsize() + (0 if stepper is None else stepper.active)
         if active and active + added > slots + self._options.max_queue:
+            self._recorder.request_ended('rejected')
             raise errors.QueueFullError(
                 'The server is working on as many requests as it can. Please try again shortly.', retry_after_s=1)
 
@@ -119,11 +130,14 @@ class EngineLoop:
             elif self._residency.wants_change():
                 self._stepper = None
                 loaded = self._residency.change()
-                self._stepper = None if loaded is None else Stepper(loaded, self._options.max_batch_tokens)
+                self._stepper = None if loaded is None else self._new_stepper(loaded)
         if self._stepper is not None:
             self._stepper.fail(_shutting_down())
         self._take_commands()
         self._residency.release()
+
+    def _new_stepper(self, loaded: LoadedModel) -> Stepper:
+        return Stepper(loaded, self._options.max_batch_tokens, self._recorder)
 
     def _step(self, stepper: Stepper) -> None:
         try:
@@ -157,6 +171,7 @@ class EngineLoop:
             case Cancel(handle):
                 if self._stepper is not None:
                     self._stepper.drop(handle)
+                handle.drop()
             case None:
                 pass
 
@@ -173,9 +188,8 @@ def _prompt_ids(prompt: str | tuple[int, ...], request: GenerationRequest, token
 
 
 def _handle(request: GenerationRequest, prompts: tuple[tuple[int, ...], ...], tokenizer: Tokenizer,
-            on_cancel: Callable[[RequestHandle], None]) -> RequestHandle:
+            handle: RequestHandle) -> RequestHandle:
     """Returns the handle of a request, with an answer to be for each candidate of each prompt."""
-    handle = RequestHandle(prompts, on_cancel)
     seed = secrets.randbits(63) if request.params.seed is None else request.params.seed
     for choice in range(len(prompts) * request.candidates):
         prompt, candidate = divmod(choice, request.candidates)

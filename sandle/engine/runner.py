@@ -37,10 +37,10 @@ class ModelRunner(Protocol):
         """The number of slots."""
         ...
 
-    def step(self, batch: Sequence[Work]) -> 'list[torch.Tensor]':
+    def step(self, batch: Sequence[Work]) -> 'torch.Tensor':
         """Runs the model over prefill chunks and decode tokens together; every slot occurs at most once.
 
-        Returns, for each Work, a float32 tensor [work.logits, vocabulary].
+        Returns one float32 tensor [sum of work.logits, vocabulary], whose rows are in the order of the work.
         """
         ...
 

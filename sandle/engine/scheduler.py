@@ -22,8 +22,12 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One step: first the copies in their order, then the work; `sequences[i]` is what `work[i]` belongs to."""
+    """One step: first the copies in their order, then the work; `sequences[i]` is what `work[i]` belongs to.
 
+    `admitted` are the sequences that have just got a slot.
+    """
+
+    admitted: list[Sequence] = field(default_factory=list)
     copies: list[Copy] = field(default_factory=list)
     sequences: list[Sequence] = field(default_factory=list)
     work: list[Work] = field(default_factory=list)
@@ -119,6 +123,7 @@ class Scheduler:
             self._place(plan, sequence)
             sequence.status = Status.RUNNING
             self._running.append(sequence)
+            plan.admitted.append(sequence)
 
     def _place(self, plan: Plan, sequence: Sequence) -> None:
         """Gives a sequence a slot, with as much of its prompt already computed as any slot holds."""
@@ -131,7 +136,7 @@ class Scheduler:
             target = min(free, key=lambda index: self._slots[index].last_used)
             plan.copies.append(Copy(source, target, shared[source]))
         sequence.slot = target
-        sequence.computed = shared[source]
+        sequence.computed = sequence.computed_at_start = shared[source]
         slot = self._slots[target]
         slot.tokens = list(sequence.tokens[:sequence.computed])
         slot.sequence = sequence

@@ -18,8 +18,9 @@ class Status(enum.Enum):
 class Sequence:
     """One choice of a request.
 
-    `tokens` holds the prompt and then what was generated; the first `computed` of them are in the slot. `noise_key`
-    tells the sequences of one seed apart. A sequence that `scores_prompt` needs the logits of its whole prompt.
+    `tokens` holds the prompt and then what was generated; the first `computed` of them are in the slot;
+    `computed_at_start` were there already when it got the slot. `noise_key` tells the sequences of one seed apart. A
+    sequence that `scores_prompt` needs the logits of its whole prompt.
     """
 
     tokens: list[int]
@@ -30,6 +31,7 @@ class Sequence:
     status: Status = Status.WAITING
     slot: int | None = None
     computed: int = 0
+    computed_at_start: int = 0
 
     @property
     def generated(self) -> int:

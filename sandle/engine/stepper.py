@@ -1,5 +1,6 @@
 """One step of the engine for one loaded model: schedule, run, choose, hand on. Runs on the engine thread alone."""
 
+import time
 from collections.abc import Sequence as Many
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from sandle.engine.answer import Answer, RequestHandle
 from sandle.engine.runner import LoadedModel
 from sandle.engine.scheduler import Scheduler
 from sandle.engine.sequence import Sequence
+from sandle.engine.statistics import Recorder
 from sandle.errors import ApiError
 
 if TYPE_CHECKING:
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
 class Stepper:
     """The sequences of one loaded model, from their admission to their last token."""
 
-    def __init__(self, model: LoadedModel, max_batch_tokens: int) -> None:
+    def __init__(self, model: LoadedModel, max_batch_tokens: int, recorder: Recorder) -> None:
         self.model = model
+        self._recorder = recorder
         self.scheduler = Scheduler(model.runner.slots, max_batch_tokens)
         self._answers: dict[Sequence, Answer] = {}
 
@@ -54,13 +57,22 @@ class Stepper:
 
     def step(self) -> None:
         """Computes at most one token more for every running sequence."""
+        started_s = time.monotonic()
         plan = self.scheduler.schedule()
+        for sequence in plan.admitted:
+            queued_s = started_s - self._answers[sequence].handle.arrived_s
+            self._recorder.admitted(sequence.prompt_length, sequence.computed_at_start, queued_s)
+        model_started_s = time.monotonic()
         for copy in plan.copies:
             self.model.runner.copy_prefix(copy.source, copy.target, copy.length)
-        results = self.model.runner.step(plan.work)
-        for sequence, work, logits in zip(plan.sequences, plan.work, results):
+        logits = self.model.runner.step(plan.work)  # [sum of work.logits, V]
+        model_s = time.monotonic() - model_started_s
+        row = 0
+        for sequence, work in zip(plan.sequences, plan.work):
             if work.logits:
-                self._advance(self._answers[sequence], work.start, logits)
+                self._advance(self._answers[sequence], work.start, logits[row:row + work.logits])
+                row += work.logits
+        self._recorder.step(time.monotonic() - started_s, model_s)
 
     def _advance(self, answer: Answer, start: int, logits: 'torch.Tensor') -> None:
         """Takes in a sequence's logits [rows, V], of the positions from `start` on, or of the last one."""
@@ -75,7 +87,7 @@ class Stepper:
             answer.emit_nothing_more()
         else:
             self._generate(answer, logits[-1])
-        if answer.has_finished:
+        if answer.finish_reason is not None:
             self._end(sequence)
 
     def _generate(self, answer: Answer, logits: 'torch.Tensor') -> None:
@@ -86,7 +98,16 @@ class Stepper:
         token = sampling.choose(row, params, sampling.uniform(sequence.noise_key, len(sequence.tokens)))
         logprob, top = self._logprobs(sampling.logprobs(logits), token, params.logprobs)
         sequence.tokens.append(token)
+        self._record_token(answer)
         answer.emit(token, logprob, top)
+
+    def _record_token(self, answer: Answer) -> None:
+        now_s = time.monotonic()
+        if not answer.handle.has_first_token:
+            answer.handle.has_first_token = True
+            self._recorder.first_token(now_s - answer.handle.arrived_s)
+        self._recorder.token(None if answer.last_token_s is None else now_s - answer.last_token_s)
+        answer.last_token_s = now_s
 
     def _score_prompt(self, answer: Answer, start: int, logits: 'torch.Tensor') -> None:
         """Notes the prompt's logprobs. Row i holds the logits after position start + i: they judge the next token."""

@@ -234,6 +234,32 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(start: Started) -> None
         collect(handle)
 
 
+def test_statistics_count_what_became_of_requests_and_tokens(start: Started) -> None:
+    loader = ScriptedLoader(slots=1, context_length=10 ** 6)
+    engine = ready(start, loader, EngineOptions(max_queue=1))
+    collect(engine.submit(request('abcd', max_tokens=5)))
+    collect(engine.submit(request('abcd', max_tokens=9, stops=(greedy('abcd', 2)[-1],))))
+    loader.runners['first'].fails_on = lambda work: list(work.tokens) == [ord('!')]
+    with pytest.raises(errors.InternalError):
+        collect(engine.submit(request('!')))
+    endless = engine.submit(request('xy', max_tokens=10 ** 5, ignore_eos=True))
+    endless.get(PATIENCE_S)
+    now = engine.statistics()
+    assert (now.running, now.waiting, now.slots) == (1, 0, 1)
+    with pytest.raises(errors.QueueFullError):
+        engine.submit(request('ab', candidates=2))
+    endless.cancel()
+    eventually(lambda: engine.statistics().requests['cancelled'] == 1)
+    endless.cancel()
+    after = engine.statistics()
+    assert after.requests == {'stop': 1, 'length': 1, 'cancelled': 1, 'error': 1, 'rejected': 1}
+    assert (after.prompt_tokens, after.prefix_hit_tokens) == (4 + 4 + 1 + 2, 3)
+    assert after.completion_tokens == 5 + 2 + endless.cancel().completion_tokens
+    assert sum(after.queue_s.counts) == 4 and sum(after.first_token_s.counts) == 3
+    assert sum(after.inter_token_s.counts) == after.completion_tokens - 3
+    assert after.steps >= 7 and 0 < after.model_seconds < after.step_seconds
+
+
 def test_shutdown_ends_running_and_later_requests(start: Started) -> None:
     loader = ScriptedLoader(slots=1, context_length=10 ** 6)
     engine = ready(start, loader)

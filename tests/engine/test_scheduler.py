@@ -25,10 +25,11 @@ def step(scheduler: Scheduler, runner: ScriptedRunner) -> int:
     plan = scheduler.schedule()
     for copy in plan.copies:
         runner.copy_prefix(copy.source, copy.target, copy.length)
-    results = runner.step(plan.work)
-    for item, work, logits in zip(plan.sequences, plan.work, results):
+    logits, row = runner.step(plan.work), 0
+    for item, work in zip(plan.sequences, plan.work):
+        row += work.logits
         if work.logits and item.computed == len(item.tokens):
-            item.tokens.append(int(logits[-1].argmax()))
+            item.tokens.append(int(logits[row - 1].argmax()))
             if item.generated == item.params.max_tokens:
                 scheduler.end(item)
     return sum(len(work.tokens) for work in plan.work)
