@@ -5,7 +5,7 @@ import json
 import shutil
 import socket
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def change_json(file: Path, **changes: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
-def logits(loaded: LoadedModel, tokens: list[int]) -> torch.Tensor:
+def logits(loaded: LoadedModel, tokens: Sequence[int]) -> torch.Tensor:
     return loaded.runner.step([Work(0, 0, tokens, len(tokens))])
 
 
