@@ -3,95 +3,82 @@
 Every method runs on the engine thread, so there are no locks.
 """
 
-from collections import deque
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 
 from sandle.engine.runner import Work
 from sandle.engine.sequence import Sequence, Status
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """A prefix to be copied between slots before the step."""
-
-    source: int
-    target: int
-    length: int
+from sandle.engine.slots import MIN_GAIN, Copy, SlotTable, shared_prefix
+from sandle.engine.waiting import WaitingLine
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One step: first the copies in their order, then the work; `sequences[i]` is what `work[i]` belongs to.
 
-    `admitted` are the sequences that have just got a slot.
+    `placed` are the sequences that have just got a slot.
     """
 
-    admitted: list[Sequence] = field(default_factory=list)
+    placed: list[Sequence] = field(default_factory=list)
     copies: list[Copy] = field(default_factory=list)
     sequences: list[Sequence] = field(default_factory=list)
     work: list[Work] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Slot:
-    """What a slot holds: the tokens computed in it, whose prefix a later sequence may reuse, and who uses it now."""
-
-    tokens: list[int] = field(default_factory=list)
-    sequence: Sequence | None = None
-    last_used: int = 0
 
 
 class Scheduler:
     """Continuous batching: running sequences decode one token a step, prompts are prefilled in chunks beside them.
 
     A step computes at most `max_batch_tokens` tokens, decoding first, so that a long prompt does not hold up those that
-    are already being answered. Waiting sequences are admitted first come, first served, each into the free slot whose
-    tokens share the longest prefix with it, or into one that receives a copy of a longer prefix.
+    are already being answered; what is left goes to the prompts in the order of their admission. An admitted sequence
+    gets a slot at once, unless a running one is computing a prefix that both share: that one it follows, and gets its
+    slot when the prefix is there to be copied.
     """
 
     def __init__(self, slots: int, max_batch_tokens: int) -> None:
-        self._slots = [Slot() for _ in range(slots)]
+        self._slots = SlotTable(slots)
         self._max_batch_tokens = max(max_batch_tokens, slots + 1)
-        self._waiting: deque[Sequence] = deque()
-        self._running: list[Sequence] = []
+        self._waiting = WaitingLine()
+        self._admitted: list[Sequence] = []  # at most one for each slot, in the order of their admission
         self._steps = 0
 
     @property
     def waiting(self) -> int:
-        """The number of sequences without a slot."""
-        return len(self._waiting)
+        """The number of sequences without a slot. Any thread."""
+        return len(self._waiting) + len(self._admitted) - len(self.running)
 
     @property
     def running(self) -> Many[Sequence]:
-        """The sequences that have a slot."""
-        return self._running
+        """The sequences that have a slot. Any thread."""
+        return [sequence for sequence in self._admitted if sequence.slot is not None]
 
     def is_idle(self) -> bool:
         """Returns whether there is nothing to do."""
-        return not self._waiting and not self._running
+        return not self._waiting and not self._admitted
 
     def add(self, sequence: Sequence) -> None:
         """Queues a sequence."""
-        self._waiting.append(sequence)
+        self._waiting.add(sequence)
 
     def end(self, sequence: Sequence) -> None:
         """Takes a sequence out, wherever it stands. Its slot keeps its tokens for those who share a prefix."""
         if sequence.status is Status.WAITING:
             self._waiting.remove(sequence)
-        elif sequence.status is Status.RUNNING and sequence.slot is not None:
-            self._running.remove(sequence)
-            self._slots[sequence.slot].sequence = None
+        elif sequence.status is Status.ADMITTED:
+            self._admitted.remove(sequence)
+        if sequence.slot is not None:
+            self._slots.free(sequence.slot)
         sequence.status = Status.ENDED
         sequence.slot = None
+        sequence.leader = None
 
     def schedule(self) -> Plan:
         """Returns the next step. Its work counts as done: a step that fails must be followed by `forget`."""
         self._steps += 1
         plan = Plan()
-        self._admit(plan)
+        self._admit()
+        self._place(plan)
         budget = self._max_batch_tokens
-        for sequence in sorted(self._running, key=lambda sequence: not sequence.is_prefilled):
+        for sequence in sorted(self.running, key=lambda sequence: not sequence.is_prefilled):
             count = min(len(sequence.tokens) - sequence.computed, budget)
             if count > 0:
                 self._assign(plan, sequence, count)
@@ -100,51 +87,48 @@ class Scheduler:
 
     def forget(self) -> None:
         """Declares every slot's contents lost; nothing may be running."""
-        assert not self._running, 'the slots of running sequences cannot be lost'
-        for slot in self._slots:
-            slot.tokens = []
+        self._slots.forget()
 
     def _assign(self, plan: Plan, sequence: Sequence, count: int) -> None:
         assert sequence.slot is not None, 'a running sequence has a slot'
         start, end = sequence.computed, sequence.computed + count
         tokens = sequence.tokens[start:end]
-        slot = self._slots[sequence.slot]
-        slot.tokens[start:] = tokens
-        slot.last_used = self._steps
+        self._slots.write(sequence.slot, start, tokens, self._steps)
         is_last = end == len(sequence.tokens)
         wants_all = sequence.scores_prompt and start < sequence.prompt_length
         plan.sequences.append(sequence)
         plan.work.append(Work(sequence.slot, start, tokens, count if wants_all else int(is_last)))
         sequence.computed = end
 
-    def _admit(self, plan: Plan) -> None:
-        while self._waiting and len(self._running) < len(self._slots):
-            sequence = self._waiting.popleft()
-            self._place(plan, sequence)
-            sequence.status = Status.RUNNING
-            self._running.append(sequence)
-            plan.admitted.append(sequence)
+    def _admit(self) -> None:
+        while self._waiting and len(self._admitted) < len(self._slots):
+            sequence = self._waiting.take()
+            sequence.status = Status.ADMITTED
+            self._admitted.append(sequence)
 
-    def _place(self, plan: Plan, sequence: Sequence) -> None:
-        """Gives a sequence a slot, with as much of its prompt already computed as any slot holds."""
-        shared = [0 if sequence.scores_prompt else _shared_prefix(slot.tokens, sequence.tokens) for slot in self._slots]
-        free = [index for index, slot in enumerate(self._slots) if slot.sequence is None]
-        source = max(range(len(self._slots)), key=lambda index: shared[index])
-        # Among free slots the one that shares most; where all share alike, the one unused for longest.
-        target = max(free, key=lambda index: (shared[index], -self._slots[index].last_used))
-        if shared[source] > shared[target]:
-            target = min(free, key=lambda index: self._slots[index].last_used)
-            plan.copies.append(Copy(source, target, shared[source]))
-        sequence.slot = target
-        sequence.computed = sequence.computed_at_start = shared[source]
-        slot = self._slots[target]
-        slot.tokens = list(sequence.tokens[:sequence.computed])
-        slot.sequence = sequence
+    def _place(self, plan: Plan) -> None:
+        """Gives a slot to each admitted sequence that has none and need not wait for its leader any longer."""
+        for position, sequence in enumerate(self._admitted):
+            if sequence.slot is not None or sequence.is_following:
+                continue
+            self._choose_leader(sequence, self._admitted[:position])
+            if sequence.leader is None:
+                plan.placed.append(sequence)
+                copy = self._slots.place(sequence)
+                if copy is not None:
+                    plan.copies.append(copy)
 
+    def _choose_leader(self, sequence: Sequence, earlier: Many[Sequence]) -> None:
+        """Lets a sequence follow the earlier one, if any, that is going to compute more of its prompt than is there.
 
-def _shared_prefix(held: Many[int], wanted: Many[int]) -> int:
-    """Returns how many tokens need not be computed again; always fewer than all, for the last one yields the logits."""
-    limit = min(len(held), len(wanted) - 1)
-    if list(held[:limit]) == list(wanted[:limit]):
-        return limit
-    return next(index for index in range(limit) if held[index] != wanted[index])
+        Since only earlier ones lead, no two wait for each other, and nobody waits for ever.
+        """
+        sequence.leader = None
+        if sequence.scores_prompt:
+            return  # it needs the logits of its prompt, so it computes all of it
+        worth = self._slots.held(sequence.tokens) + MIN_GAIN
+        for other in earlier:
+            if other.slot is not None and other.computed < other.prompt_length:
+                shared = shared_prefix(other.tokens, sequence.tokens)
+                if shared >= max(worth, other.computed + 1):
+                    sequence.leader, sequence.awaited, worth = other, shared, shared + 1

@@ -10,7 +10,7 @@ class Status(enum.Enum):
     """Where a sequence stands."""
 
     WAITING = 'waiting'
-    RUNNING = 'running'
+    ADMITTED = 'admitted'
     ENDED = 'ended'
 
 
@@ -20,7 +20,8 @@ class Sequence:
 
     `tokens` holds the prompt and then what was generated; the first `computed` of them are in the slot;
     `computed_at_start` were there already when it got the slot. `noise_key` tells the sequences of one seed apart. A
-    sequence that `scores_prompt` needs the logits of its whole prompt.
+    sequence that `scores_prompt` needs the logits of its whole prompt. `user` is whose it is, for fairness. One that
+    waits without a slot until its `leader` has computed `awaited` tokens, which both share, is following.
     """
 
     tokens: list[int]
@@ -28,10 +29,13 @@ class Sequence:
     params: SamplingParams
     noise_key: tuple[int, int, int]
     scores_prompt: bool = False
+    user: str | None = None
     status: Status = Status.WAITING
     slot: int | None = None
     computed: int = 0
     computed_at_start: int = 0
+    leader: 'Sequence | None' = None
+    awaited: int = 0
 
     @property
     def generated(self) -> int:
@@ -42,3 +46,9 @@ class Sequence:
     def is_prefilled(self) -> bool:
         """Whether only the newest token is still to be computed, so that a step yields the next one."""
         return self.computed >= len(self.tokens) - 1
+
+    @property
+    def is_following(self) -> bool:
+        """Whether its leader is still computing what both share."""
+        leader = self.leader
+        return leader is not None and leader.status is not Status.ENDED and leader.computed < self.awaited

@@ -59,7 +59,7 @@ class Stepper:
         """Computes at most one token more for every running sequence."""
         started_s = time.monotonic()
         plan = self.scheduler.schedule()
-        for sequence in plan.admitted:
+        for sequence in plan.placed:
             queued_s = started_s - self._answers[sequence].handle.arrived_s
             self._recorder.admitted(sequence.prompt_length, sequence.computed_at_start, queued_s)
         model_started_s = time.monotonic()

@@ -1,74 +1,13 @@
 """The scheduler with a runner that checks every slot's contents: no threads, no clock, no model."""
 
-import itertools
+import pytest
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from sandle.engine.engine import SamplingParams
 from sandle.engine.scheduler import Scheduler
 from sandle.engine.sequence import Sequence, Status
-from tests.engine.scripted import ScriptedRunner, completion, next_token
+from tests.engine.scripted import ScriptedRunner, next_token
+from tests.engine.stepping import answer, run, sequence, step
 
-noise = itertools.count()
-
-
-def sequence(prompt: str, max_tokens: int = 4, scores_prompt: bool = False) -> Sequence:
-    """A waiting sequence."""
-    tokens = list(prompt.encode())
-    return Sequence(tokens, len(tokens), SamplingParams(max_tokens=max_tokens), (0, 0, next(noise)),
-                    scores_prompt=scores_prompt)
-
-
-def step(scheduler: Scheduler, runner: ScriptedRunner) -> int:
-    """Does one step as the engine does it; returns the number of tokens that it computed."""
-    plan = scheduler.schedule()
-    for copy in plan.copies:
-        runner.copy_prefix(copy.source, copy.target, copy.length)
-    logits, row = runner.step(plan.work), 0
-    for item, work in zip(plan.sequences, plan.work):
-        row += work.logits
-        if work.logits and item.computed == len(item.tokens):
-            item.tokens.append(int(logits[row - 1].argmax()))
-            if item.generated == item.params.max_tokens:
-                scheduler.end(item)
-    return sum(len(work.tokens) for work in plan.work)
-
-
-def run(scheduler: Scheduler, runner: ScriptedRunner) -> list[int]:
-    """Steps until nothing is left to do; returns the tokens computed in each step."""
-    computed = []
-    while not scheduler.is_idle():
-        computed.append(step(scheduler, runner))
-        assert len(computed) < 1000, 'the scheduler makes no progress'
-    return computed
-
-
-def answer(item: Sequence) -> list[int]:
-    """What was generated."""
-    return item.tokens[item.prompt_length:]
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.text('ab', min_size=1, max_size=20), st.integers(1, 6), st.integers(0, 5),
-                          st.one_of(st.none(), st.integers(0, 5))), max_size=12),
-       st.integers(1, 3), st.integers(2, 12))
-def test_every_sequence_gets_the_answer_it_gets_alone(
-        requests: list[tuple[str, int, int, int | None]], slots: int, budget: int) -> None:
-    """Arrivals, lengths, cancellations, slots and budgets at random; prefixes are shared all the time."""
-    scheduler, runner = Scheduler(slots, budget), ScriptedRunner(slots)
-    items = [(sequence(prompt, count), arrival, leaves) for prompt, count, arrival, leaves in requests]
-    for now in range(6):
-        for item, arrival, leaves in items:
-            if arrival == now:
-                scheduler.add(item)
-            if leaves is not None and arrival + leaves == now and item.status is not Status.ENDED:
-                scheduler.end(item)
-        step(scheduler, runner)
-    run(scheduler, runner)
-    for item, arrival, leaves in items:
-        wanted = completion(item.tokens[:item.prompt_length], item.params.max_tokens)
-        assert answer(item) == (wanted if leaves is None else wanted[:item.generated])
+LONG = 'abcdefghijklmnopqrst'  # a prefix worth sharing
 
 
 def test_a_long_prompt_is_prefilled_in_chunks_beside_running_sequences() -> None:
@@ -107,14 +46,14 @@ def test_a_later_sequence_computes_only_what_no_slot_holds() -> None:
 
 def test_a_prefix_is_copied_from_a_slot_in_use() -> None:
     scheduler, runner = Scheduler(2, 64), ScriptedRunner(2)
-    running = sequence('abcdefgh', 9)
+    running = sequence(LONG + 'gh', 9)
     scheduler.add(running)
     step(scheduler, runner)
-    late = sequence('abcdefxy', 1)
+    late = sequence(LONG + 'xy', 1)
     scheduler.add(late)
-    step(scheduler, runner)
-    assert runner.copies == [(0, 1, 6)]
-    assert answer(late) == [next_token(b'abcdefxy')]
+    assert step(scheduler, runner) == 1 + 2
+    assert runner.copies == [(0, 1, 20)]
+    assert answer(late) == [next_token(f'{LONG}xy'.encode())]
 
 
 def test_a_prompt_that_is_scored_is_computed_whole() -> None:
@@ -144,3 +83,115 @@ def test_forgotten_slots_are_not_reused() -> None:
     runner.held = [[]]
     scheduler.add(sequence('abcdef', 1))
     assert run(scheduler, runner) == [6]
+
+
+def arrive(scheduler: Scheduler, *items: Sequence) -> None:
+    """Queues sequences at once."""
+    for item in items:
+        scheduler.add(item)
+
+
+def test_sequences_that_arrive_together_compute_their_prefix_once() -> None:
+    scheduler, runner = Scheduler(4, 64), ScriptedRunner(4)
+    items = [sequence(LONG * 3 + end, 3) for end in ('ab', 'cd', 'ef', 'gh')]
+    arrive(scheduler, *items)
+    assert step(scheduler, runner) == 62, 'only the first one computes; the others wait for it'
+    assert (scheduler.waiting, len(scheduler.running)) == (3, 1)
+    assert step(scheduler, runner) == 1 + 3 * 2
+    assert runner.copies == [(0, 1, 60), (0, 2, 60), (0, 3, 60)]
+    assert [item.computed_at_start for item in items] == [0, 60, 60, 60]
+    run(scheduler, runner)
+    assert [answer(item)[0] for item in items] == [next_token(item.tokens[:62]) for item in items]
+
+
+def test_candidates_of_one_prompt_compute_its_last_token_alone() -> None:
+    scheduler, runner = Scheduler(4, 512), ScriptedRunner(4)
+    arrive(scheduler, *(sequence(LONG, 9) for _ in range(4)))
+    assert [step(scheduler, runner) for _ in range(3)] == [20, 1 + 3, 4]
+
+
+def test_followers_go_on_as_soon_as_what_they_share_is_there() -> None:
+    scheduler, runner = Scheduler(2, 16), ScriptedRunner(2)
+    leader, follower = sequence(LONG + 'z' * 60, 1), sequence(LONG + 'a', 1)
+    arrive(scheduler, leader, follower)
+    assert [step(scheduler, runner) for _ in range(2)] == [16, 16]
+    step(scheduler, runner)
+    assert runner.copies == [(0, 1, 20)] and leader.computed < leader.prompt_length
+
+
+def test_a_follower_takes_over_the_slot_of_a_leader_that_has_ended() -> None:
+    scheduler, runner = Scheduler(2, 64), ScriptedRunner(2)
+    arrive(scheduler, sequence(LONG, 1), sequence(LONG, 1))
+    assert run(scheduler, runner) == [20, 1]
+    assert not runner.copies
+
+
+@pytest.mark.parametrize('steps', [1, 2])
+def test_a_follower_goes_on_without_a_leader_that_leaves(steps: int) -> None:
+    scheduler, runner = Scheduler(3, 16), ScriptedRunner(3)
+    leader, *followers = [sequence(LONG * 3, 1) for _ in range(3)]
+    arrive(scheduler, leader, *followers)
+    for _ in range(steps):
+        step(scheduler, runner)
+    scheduler.end(leader)
+    assert sum(run(scheduler, runner)) == 60 - 16 * steps + 1, 'one of them takes over what is there, and leads'
+    assert all(answer(item) == [next_token(item.tokens[:60])] for item in followers)
+
+
+def test_a_follower_outlives_a_step_that_fails() -> None:
+    scheduler, runner = Scheduler(2, 8), ScriptedRunner(2)
+    leader, follower = sequence(LONG, 1), sequence(LONG, 1)
+    arrive(scheduler, leader, follower)
+    scheduler.schedule()
+    scheduler.end(leader)
+    scheduler.forget()
+    assert run(scheduler, runner) == [8, 8, 4]
+    assert answer(follower) == [next_token(LONG.encode())]
+
+
+def test_a_follower_that_leaves_is_gone() -> None:
+    scheduler, runner = Scheduler(2, 8), ScriptedRunner(2)
+    leader, follower = sequence(LONG, 1), sequence(LONG, 1)
+    arrive(scheduler, leader, follower)
+    step(scheduler, runner)
+    scheduler.end(follower)
+    assert (scheduler.waiting, len(scheduler.running)) == (0, 1)
+    assert run(scheduler, runner) == [8, 4]
+
+
+def test_prompts_that_are_scored_neither_wait_nor_reuse() -> None:
+    scheduler, runner = Scheduler(2, 64), ScriptedRunner(2)
+    arrive(scheduler, *(sequence(LONG, 1, scores_prompt=True) for _ in range(2)))
+    assert run(scheduler, runner) == [40]
+
+
+def test_a_scored_prompt_may_lead() -> None:
+    scheduler, runner = Scheduler(2, 64), ScriptedRunner(2)
+    arrive(scheduler, sequence(LONG + 'a', 2, scores_prompt=True), sequence(LONG + 'b', 1))
+    assert run(scheduler, runner) == [21, 2]
+
+
+def test_prompts_share_the_budget_in_the_order_of_their_admission() -> None:
+    scheduler, runner = Scheduler(3, 16), ScriptedRunner(3)
+    decoding, long, short = sequence('a', 20), sequence('b' * 40, 1), sequence('c' * 4, 1)
+    arrive(scheduler, decoding)
+    step(scheduler, runner)
+    arrive(scheduler, long, short)
+    ended = {item: 0 for item in (long, short)}
+    for number in range(1, 9):
+        step(scheduler, runner)
+        ended.update({item: ended[item] or number for item in ended if item.status is Status.ENDED})
+    assert decoding.generated == 9, 'it is held up in no step'
+    assert ended == {long: 3, short: 3}, '15 tokens a step are left: 40 of them, and then 4 beside the last 10'
+
+
+def test_a_steady_stream_of_one_user_does_not_hold_up_another() -> None:
+    scheduler, runner = Scheduler(2, 16), ScriptedRunner(2)
+    arrive(scheduler, *(sequence('a', 2, user='many') for _ in range(20)))
+    step(scheduler, runner)
+    one = sequence('b', 2, user='one')
+    arrive(scheduler, one)
+    for _ in range(4):
+        arrive(scheduler, *(sequence('a', 2, user='many') for _ in range(2)))
+        step(scheduler, runner)
+    assert one.status is Status.ENDED and scheduler.waiting > 10
