@@ -7,11 +7,13 @@ its special ids.
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
+
+from sandle.engine.engine import TokenizerInfo
 
 BYTE_TOKEN = re.compile(r'<0x([0-9A-Fa-f]{2})>')
 
@@ -57,6 +59,18 @@ class HfTokenizer:
         return self._special_ids
 
     @property
+    def info(self) -> TokenizerInfo:
+        """The tokenizer's own special tokens; the end of text, if it names none, by the model's configuration."""
+        library, eos = self._tokenizer, min(self._special.eos, default=None)
+        template = getattr(library, 'chat_template', None)
+        if isinstance(template, dict):  # several by name
+            template = template.get('default')
+        return TokenizerInfo(
+            type(library).__name__, bos_token=library.bos_token, pad_token=library.pad_token,
+            eos_token=library.eos_token or (None if eos is None else self.token_name(eos)),
+            unk_token=library.unk_token, chat_template=template)
+
+    @property
     def default_prompt(self) -> tuple[int, ...]:
         """The beginning-of-text token, or else an end-of-text token; for a model that has neither, any token: 0."""
         return (self._special.bos if self._special.bos is not None else min(self._special.eos, default=0),)
@@ -73,6 +87,14 @@ class HfTokenizer:
         with self._lock:
             text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """See TextTokenizer.detokenize; ids without a token add nothing."""
+        if self._backend is not None:
+            return str(self._backend.decode(list(tokens), skip_special_tokens=False))
+        known = [token for token in tokens if self._name(token) is not None]
+        with self._lock:
+            return str(self._tokenizer.decode(known, clean_up_tokenization_spaces=False))
 
     def token_bytes(self, token: int) -> bytes:
         """Returns the bytes that a token adds to a text; none for a special token and for ids without a token."""

@@ -14,9 +14,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import hf_device  # noqa: E402
 from hf_model import HfLoader, LoadOptions  # noqa: E402
-from sandle import completions, log, options, server  # noqa: E402
+from sandle import endpoints, log, options, server  # noqa: E402
 from sandle.app import Lifecycle, create_app  # noqa: E402
 from sandle.catalog import CatalogEntry, CatalogError, read_catalog  # noqa: E402
+from sandle.completions import CompletionLimits  # noqa: E402
 from sandle.engine.engine import ModelInfo, ModelStatus  # noqa: E402
 from sandle.engine.loop import EngineLoop, EngineOptions  # noqa: E402
 
@@ -24,7 +25,7 @@ MODELS_FILE = pathlib.Path(__file__).resolve().parent / 'models.json'
 SPARE_THREADS = 32  # for /health, model listing and refusals, beside one thread a request
 CAPABILITIES = frozenset({
     'best_of', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
-    'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'top_k', 'typical_p'})
+    'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'tokenize', 'top_k', 'typical_p'})
 
 
 def read_models(file: pathlib.Path, single: str | None) -> tuple[CatalogEntry, ...]:
@@ -99,8 +100,7 @@ def main(host: str, port: int, log_level: str, max_body_bytes: int, drain_timeou
     engine = EngineLoop(infos, loader, infos[0].id, EngineOptions(max_batch_tokens, max_queue))
     lifecycle = Lifecycle()
     app = create_app('backend-hf', lifecycle)
-    completions.add_routes(app, engine, lifecycle,
-                           completions.CompletionLimits(max_sequences_per_request, max_logprobs))
+    endpoints.add_routes(app, engine, lifecycle, CompletionLimits(max_sequences_per_request, max_logprobs))
     server.serve(app, server.ServerOptions(host, port, max_batch_size + max_queue + SPARE_THREADS, max_body_bytes,
                                            drain_timeout_s), lifecycle, engine.shutdown)
 

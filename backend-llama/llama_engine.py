@@ -50,8 +50,12 @@ class UnableEngine:
 
     def submit(self, request: GenerationRequest) -> NoReturn:
         """Raises ModelNotFoundError, and UnavailableError for the model that is listed."""
-        if request.model != self._info.id:
-            raise errors.ModelNotFoundError(request.model)
+        self.tokenizer(request.model)
+
+    def tokenizer(self, model: str) -> NoReturn:
+        """Raises as `submit` does."""
+        if model != self._info.id:
+            raise errors.ModelNotFoundError(model)
         raise errors.UnavailableError(f'The model {self._info.id!r} cannot be loaded: {self.cause}',
                                       retry_after_s=RETRY_AFTER_S)
 

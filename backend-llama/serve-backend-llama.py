@@ -13,9 +13,10 @@ import click
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from llama_engine import UnableEngine, find_fault  # noqa: E402
-from sandle import completions, log, options, server  # noqa: E402
+from sandle import endpoints, log, options, server  # noqa: E402
 from sandle.app import Lifecycle, create_app  # noqa: E402
 from sandle.catalog import read_catalog  # noqa: E402
+from sandle.completions import CompletionLimits  # noqa: E402
 
 logger = logging.getLogger('backend-llama')
 
@@ -41,7 +42,7 @@ def main(llama_dir: pathlib.Path, model_size: str, host: str, port: int, log_lev
     logger.error('%s cannot be loaded: %s', model.id, engine.cause)
     lifecycle = Lifecycle()
     app = create_app('backend-llama', lifecycle)
-    completions.add_routes(app, engine, lifecycle, completions.CompletionLimits())
+    endpoints.add_routes(app, engine, lifecycle, CompletionLimits())
     server.serve(app, server.ServerOptions(host, port, THREADS, max_body_bytes, drain_timeout_s), lifecycle,
                  engine.shutdown)
 

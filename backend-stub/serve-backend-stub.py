@@ -7,9 +7,10 @@ import click
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from sandle import completions, log, options, server  # noqa: E402
+from sandle import endpoints, log, options, server  # noqa: E402
 from sandle.app import Lifecycle, create_app  # noqa: E402
 from sandle.catalog import CatalogEntry, CatalogError, read_catalog  # noqa: E402
+from sandle.completions import CompletionLimits  # noqa: E402
 from sandle.engine.engine import Engine  # noqa: E402
 from stub_engine import StubEngine, StubOptions  # noqa: E402
 
@@ -65,8 +66,7 @@ def main(host: str, port: int, log_level: str, max_body_bytes: int, drain_timeou
         from stub_faults import FaultyEngine
         add_faults(app, stub, lifecycle)
         engine = FaultyEngine(stub, stub_options, exchange)
-    completions.add_routes(app, engine, lifecycle,
-                           completions.CompletionLimits(max_sequences_per_request, max_logprobs))
+    endpoints.add_routes(app, engine, lifecycle, CompletionLimits(max_sequences_per_request, max_logprobs))
     server.serve(app, server.ServerOptions(host, port, threads, max_body_bytes, drain_timeout_s), lifecycle,
                  engine.shutdown)
 

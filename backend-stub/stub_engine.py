@@ -22,7 +22,7 @@ from stub_vocab import END_OF_TEXT, Vocabulary
 CREATED = 1_700_000_000  # in Unix seconds, the same in every run
 CAPABILITIES = frozenset({
     'best_of', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
-    'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'suffix', 'top_k', 'typical_p'})
+    'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'suffix', 'tokenize', 'top_k', 'typical_p'})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,7 @@ class StubEngine:
 
     def submit_with(self, request: GenerationRequest, options: StubOptions) -> 'StubHandle':
         """Starts a request with an answer and a pace of its own."""
-        if request.model not in {model.id for model in self._models}:
-            raise errors.ModelNotFoundError(request.model)
+        self.tokenizer(request.model)
         prompts = tuple(self._prompt_ids(prompt) for prompt in request.prompts)
         for prompt in prompts:
             if len(prompt) + request.params.max_tokens > options.context_length:
@@ -96,6 +95,12 @@ class StubEngine:
                                             'Please try again shortly.', retry_after_s=1)
             self._running.add(handle)
         return handle
+
+    def tokenizer(self, model: str) -> Vocabulary:
+        """See Engine.tokenizer."""
+        if model not in {offered.id for offered in self._models}:
+            raise errors.ModelNotFoundError(model)
+        return self._vocabulary
 
     def forget(self, handle: 'StubHandle', was_cancelled: bool = False) -> None:
         """Counts a request out. May be called again."""

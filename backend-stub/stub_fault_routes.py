@@ -16,13 +16,13 @@ from pydantic import Field
 
 import stub_faults
 from sandle import app as http
-from sandle import protocol
+from sandle import wire
 from stub_engine import StubEngine
 from stub_fault_wire import FAULT_KEY, FaultMiddleware
 from stub_faults import NO_FAULT, Fault
 
 
-class ArmRequest(protocol.WireModel):
+class ArmRequest(wire.WireModel):
     """The body of POST /faults."""
 
     directive: str
@@ -86,7 +86,7 @@ def add_faults(app: flask.Flask, engine: StubEngine, lifecycle: http.Lifecycle) 
         return {'armed': armory.listing(), 'running': engine.running, 'cancelled': engine.cancelled}
 
     def post_faults() -> dict[str, object]:
-        body = protocol.parse(ArmRequest, http.read_json())
+        body = wire.parse(ArmRequest, http.read_json())
         armory.arm(body.path, body.directive, body.count)
         return get_faults()
 

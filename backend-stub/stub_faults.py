@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sandle import errors
-from sandle.engine.engine import Delta, Finished, GenerationRequest, Handle, ModelInfo
+from sandle.engine.engine import Delta, Finished, GenerationRequest, Handle, ModelInfo, TextTokenizer
 from sandle.engine.statistics import EngineStatistics
 from stub_engine import StubEngine, StubOptions
 
@@ -148,6 +148,10 @@ class FaultyEngine:
         fault.raise_refusal()
         handle = self._engine.submit_with(request, fault.changed(self._options))
         return handle if fault.error_after is None else FailingHandle(handle, fault.error_after)
+
+    def tokenizer(self, model: str) -> TextTokenizer:
+        """Returns the stub's tokenizer."""
+        return self._engine.tokenizer(model)
 
     def statistics(self) -> EngineStatistics:
         """Returns what the stub has counted."""

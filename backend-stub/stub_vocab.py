@@ -2,16 +2,18 @@
 
 Ids 0–255 are the bytes, 256 is the end-of-text token, from 257 on come words: each of WORDS plain, with a space in
 front, and with a capital. A word that is in none of these forms, and everything that is not a word, is one token a
-byte. Words of the configured answer that are not among WORDS come last, so that an answer is streamed by words.
-Knows nothing of requests.
+byte, but for `<|endoftext|>`. Words of the configured answer that are not among WORDS come last, so that an answer is
+streamed by words. Knows nothing of requests.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-PIECE = re.compile(r' ?[A-Za-z]+|[^A-Za-z ]+| ')
+from sandle.engine.engine import TokenizerInfo
+
 END_OF_TEXT = 256
-END_OF_TEXT_BYTES = b'<|endoftext|>'
+END_OF_TEXT_NAME = '<|endoftext|>'
+PIECE = re.compile(r'<\|endoftext\|>| ?[A-Za-z]+|(?:(?!<\|endoftext\|>)[^A-Za-z ])+| ')
 WORDS = '''
 a about after again all also always an and any are as ask at away back be because been before best better big black blue
 book both boy bring but by call can capital car cat child city cold come could country day did do dog done door down
@@ -28,30 +30,43 @@ where which white who why will wind wish with word work world would write year y
 
 
 class Vocabulary:
-    """Encodes text and looks up tokens. Immutable, so it may be used from any thread."""
+    """Encodes text and looks up tokens: a TextTokenizer. Immutable, so it may be used from any thread."""
 
     def __init__(self, answer: str) -> None:
-        pieces: list[bytes] = [bytes([byte]) for byte in range(256)] + [END_OF_TEXT_BYTES]
+        pieces: list[bytes] = [bytes([byte]) for byte in range(256)] + [END_OF_TEXT_NAME.encode()]
         ids = {piece: number for number, piece in enumerate(pieces)}
         for piece in (*_word_forms(), *_words_of(answer)):
             if piece not in ids:
                 ids[piece] = len(pieces)
                 pieces.append(piece)
-        del ids[END_OF_TEXT_BYTES]  # a prompt cannot spell it
         self._pieces = tuple(pieces)
         self._ids = ids
 
     def __len__(self) -> int:
         return len(self._pieces)
 
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Returns the ids of a text, which holds no lone surrogates."""
+    @property
+    def vocab_size(self) -> int:
+        """See TextTokenizer.vocab_size."""
+        return len(self._pieces)
+
+    @property
+    def info(self) -> TokenizerInfo:
+        """See TextTokenizer.info."""
+        return TokenizerInfo('Vocabulary', eos_token=END_OF_TEXT_NAME)
+
+    def encode(self, text: str, add_special_tokens: bool = False) -> tuple[int, ...]:
+        """Returns the ids of a text, which holds no lone surrogates. No special token is ever added."""
         tokens: list[int] = []
         for match in PIECE.finditer(text):
             piece = match.group().encode('utf-8')
             number = self._ids.get(piece)
             tokens += piece if number is None else (number,)
         return tuple(tokens)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """See TextTokenizer.detokenize."""
+        return b''.join(map(self.shown, tokens)).decode('utf-8', errors='replace')
 
     def shown(self, token: int) -> bytes:
         """Returns the bytes of a token by itself, special tokens included."""

@@ -4,13 +4,15 @@ Knows the API's requests; never reads a token's meaning.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import flask
 
+from sandle import addressing
 from sandle import app as http
-from sandle import protocol
+from sandle import protocol, wire
 from sandle.app import Lifecycle
 from wrapper_access import add_access_log, record
 from wrapper_auth import Guard
@@ -19,6 +21,10 @@ from wrapper_forward import Forwarder
 from wrapper_keys import Keys
 from wrapper_page import StaticFile, add_page
 from wrapper_registry import Registry
+
+FORWARDED: Mapping[str, type[protocol.CompletionRequest | protocol.TokenizeRequest | protocol.DetokenizeRequest]] = {
+    '/v1/completions': protocol.CompletionRequest, '/tokenize': protocol.TokenizeRequest,
+    '/detokenize': protocol.DetokenizeRequest}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,24 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
         record().model = model
         return _json(registry.model(model))
 
-    def post_completions() -> flask.Response:
-        body = http.read_json()
-        request = protocol.parse(protocol.CompletionRequest, body)
-        record().model = request.model
-        return forwarder.forward(registry.backends(request.model), '/v1/completions', _reduce(body, policy))
+    def passing_on(path: str) -> Callable[..., flask.Response]:
+        """Returns a view that checks a request and passes it on."""
+        kind = FORWARDED[path]
+
+        def view(model: str | None = None) -> flask.Response:
+            body = addressing.with_model(http.read_json(), model)
+            name = wire.parse(kind, body).model or addressing.default_model(registry.models())
+            record().model = name
+            return forwarder.forward(registry.backends(name), 'POST', path,
+                                     _reduce({**body, 'model': name}, kind, policy))
+
+        return view
+
+    def get_tokenizer_info(model: str | None = None) -> flask.Response:
+        name = model or flask.request.args.get('model') or addressing.default_model(registry.models())
+        record().model = name
+        # Not below /m/: other servers know only the plain address, and leave out what they do not know of the query.
+        return forwarder.forward(registry.backends(name), 'GET', f'/tokenizer_info?model={quote(name, safe="")}')
 
     def ready() -> tuple[dict[str, str], int]:
         if lifecycle.is_draining:
@@ -70,16 +89,19 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
         return ({'status': 'ready'}, 200) if registry.is_ready() else ({'status': 'loading'}, 503)
 
     app.add_url_rule('/v1/models', view_func=list_models)
-    app.add_url_rule('/v1/models/<path:model>', view_func=get_model)
-    app.add_url_rule('/v1/completions', view_func=post_completions, methods=['POST'])
+    addressing.use_model_ids(app)
+    app.add_url_rule('/v1/models/<model:model>', view_func=get_model)
+    for path in FORWARDED:
+        addressing.add_rules(app, path, passing_on(path), 'POST')
+    addressing.add_rules(app, '/tokenizer_info', get_tokenizer_info, 'GET')
     app.add_url_rule('/ready', view_func=ready)
 
 
-def _reduce(body: Mapping[str, object], policy: Policy) -> bytes:
+def _reduce(body: Mapping[str, object], kind: type[wire.WireModel], policy: Policy) -> bytes:
     """Returns the request that a backend gets: known fields only, null ones left out, since null means the default."""
-    passed = protocol.CompletionRequest.model_fields.keys() | policy.pass_fields
+    passed = kind.model_fields.keys() | policy.pass_fields
     request = {name: value for name, value in body.items() if name in passed and value is not None}
-    if policy.is_key_user:
+    if policy.is_key_user and 'user' in passed:
         request['user'] = record().key_id
     return json.dumps(request, ensure_ascii=False, separators=(',', ':')).encode()
 

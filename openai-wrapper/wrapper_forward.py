@@ -48,13 +48,13 @@ class Forwarder:
         self._slots = threading.BoundedSemaphore(max_running)
         self._on_lost = on_lost
 
-    def forward(self, backends: Sequence[Backend], path: str, body: bytes) -> flask.Response:
-        """Returns the answer of the first of the backends that can be connected to. Raises ApiError."""
+    def forward(self, backends: Sequence[Backend], method: str, path: str, body: bytes | None = None) -> flask.Response:
+        """Returns the answer of the first of the backends that can be connected to. `body` is JSON. Raises ApiError."""
         if not self._slots.acquire(blocking=False):
             raise errors.QueueFullError('The server is working on as many requests as it can.', retry_after_s=1)
         passage = Passage(self._timeouts, self._slots.release, record())
         try:
-            passage.start(self._watcher, backends, path, body, self._on_lost)
+            passage.start(self._watcher, backends, method, path, body, self._on_lost)
             return passage.answer()
         except BaseException as error:
             passage.close(error.code if isinstance(error, errors.ApiError) else None)
@@ -70,16 +70,17 @@ class Passage:
         self._record = current
         self._exchange: Exchange | None = None
 
-    def start(self, watcher: Watcher, backends: Sequence[Backend], path: str, body: bytes,
+    def start(self, watcher: Watcher, backends: Sequence[Backend], method: str, path: str, body: bytes | None,
               on_lost: Callable[[], None]) -> None:
         """Sends the request to the first backend that can be connected to. Raises ApiError."""
-        headers = {'Content-Type': 'application/json', 'Accept': f'application/json, {sse.CONTENT_TYPE}',
-                   http.REQUEST_ID_HEADER: flask.g.request_id}
+        headers = {'Accept': f'application/json, {sse.CONTENT_TYPE}', http.REQUEST_ID_HEADER: flask.g.request_id}
+        if body is not None:
+            headers['Content-Type'] = 'application/json'
         failure: errors.ApiError | None = None
         for backend in backends:
             self._exchange = Exchange(backend, watcher, http.client_disconnected())
             try:
-                self._exchange.start('POST', path, body, headers, self._timeouts.first_byte_s)
+                self._exchange.start(method, path, body, headers, self._timeouts.first_byte_s)
                 return
             except CannotConnectError as error:
                 logger.warning('backend %s cannot be connected to: %s', backend.url, error.__cause__)

@@ -1,4 +1,4 @@
-"""POST /v1/completions and the model endpoints of a backend, over an Engine.
+"""POST /v1/completions over an Engine.
 
 Knows JSON, SSE and the contract's order of things; knows nothing of tokens' meaning or of how they come about. The
 unstreamed answer is a fold over what a stream would hold.
@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import flask
-from pydantic import BaseModel
 
+from sandle import addressing
 from sandle import app as http
-from sandle import errors, protocol, sse
+from sandle import errors, protocol, sse, wire
 from sandle.choices import ChoiceWriter, rank
 from sandle.engine.engine import Delta, Engine, Finished, GenerationRequest, Handle, ModelInfo, SamplingParams
+from sandle.models import as_json, find_model
 
 logger = logging.getLogger(__name__)
 
@@ -35,50 +36,18 @@ class CompletionLimits:
     max_logprobs: int = 20
 
 
-def add_routes(app: flask.Flask, engine: Engine, lifecycle: http.Lifecycle, limits: CompletionLimits) -> None:
-    """Adds /v1/completions, /v1/models, /v1/models/{id} and /ready to an application."""
+def add_routes(app: flask.Flask, engine: Engine, limits: CompletionLimits) -> None:
+    """Adds /v1/completions to an application, and the same below /m/{model}."""
 
-    def post_completions() -> flask.Response:
-        return _complete(engine, protocol.parse(protocol.CompletionRequest, http.read_json()), limits)
+    def post_completions(model: str | None = None) -> flask.Response:
+        body = addressing.with_model(http.read_json(), model)
+        return _complete(engine, wire.parse(protocol.CompletionRequest, body), limits)
 
-    def list_models() -> flask.Response:
-        return _json(protocol.ModelList(data=[model_object(info) for info in engine.models()]))
-
-    def get_model(model: str) -> flask.Response:
-        return _json(model_object(_find_model(engine, model)))
-
-    def ready() -> tuple[dict[str, str], int]:
-        if lifecycle.is_draining:
-            return {'status': 'draining'}, 503
-        return ({'status': 'ready'}, 200) if engine.is_ready() else ({'status': 'loading'}, 503)
-
-    app.add_url_rule('/v1/completions', view_func=post_completions, methods=['POST'])
-    app.add_url_rule('/v1/models', view_func=list_models)
-    app.add_url_rule('/v1/models/<path:model>', view_func=get_model)
-    app.add_url_rule('/ready', view_func=ready)
-
-
-def model_object(info: ModelInfo) -> protocol.ModelObject:
-    """Returns a model as the API shows it."""
-    return protocol.ModelObject(
-        id=info.id, created=info.created, owned_by=info.owned_by, root=info.id, description=info.description,
-        max_model_len=info.context_length, status=info.status.value, status_message=info.detail,
-        capabilities=sorted(info.capabilities))
-
-
-def _json(model: BaseModel) -> flask.Response:
-    return flask.Response(model.model_dump_json(), mimetype='application/json')
-
-
-def _find_model(engine: Engine, model: str) -> ModelInfo:
-    for info in engine.models():
-        if info.id == model:
-            return info
-    raise errors.ModelNotFoundError(model)
+    addressing.add_rules(app, '/v1/completions', post_completions, 'POST')
 
 
 def _complete(engine: Engine, request: protocol.CompletionRequest, limits: CompletionLimits) -> flask.Response:
-    info = _find_model(engine, request.model)
+    info = find_model(engine, request.model)
     _check_support(request, info, limits)
     generation = _generation_request(request)
     if generation.candidates * len(generation.prompts) > limits.max_sequences_per_request:
@@ -87,7 +56,7 @@ def _complete(engine: Engine, request: protocol.CompletionRequest, limits: Compl
             f'{limits.max_sequences_per_request} are allowed.', param='n' if request.best_of is None else 'best_of')
     run = Run(request, engine.submit(generation), http.client_disconnected())
     if not request.stream:
-        return _json(run.fold())
+        return as_json(run.fold())
     response = flask.Response(http.within_request(run.stream()), content_type=sse.CONTENT_TYPE,
                               headers=dict(sse.HEADERS))
     response.call_on_close(run.close)  # also when the client leaves before the first byte

@@ -1,29 +1,26 @@
 """The wire contract as types: requests, responses and chunks of the OpenAI-style API, with Sandle's extensions.
 
-Every field of a request may be null, which means its default. Nothing is coerced: `"5"`, `5.0` and `true` are not the
-integer 5. Unknown fields are ignored. A wrong field is an InvalidRequestError that names it in `param`. What depends
-on a model (context length, vocabulary, what it is capable of) is not known here.
+How a request is checked against its type is `sandle.wire`'s. What depends on a model (context length, vocabulary, what
+it is capable of) is not known here.
 """
 
-import logging
-from collections.abc import Mapping
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import (AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError,
-                      model_serializer, model_validator)
+from pydantic import (AfterValidator, BaseModel, Field, SerializerFunctionWrapHandler, model_serializer,
+                      model_validator)
 
-from sandle.errors import InvalidRequestError
-
-logger = logging.getLogger(__name__)
+from sandle.wire import ParamError, WireModel
 
 MAX_STOPS = 64
 MAX_STOP_LENGTH = 256
 INT64_MAX = 2 ** 63 - 1
 
+ModelId = Annotated[str, Field(min_length=1, max_length=256)]
 # fail_fast: a list of a million wrong items is one error, not a million that take seconds and gigabytes to gather.
 # json_schema_extra: what the validators below look after, for the schema alone.
 NOT_EMPTY = Field(fail_fast=True, json_schema_extra={'minItems': 1})
-TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=INT64_MAX)]], NOT_EMPTY]
+TokenId = Annotated[int, Field(ge=0, le=INT64_MAX)]
+TokenIds = Annotated[list[TokenId], NOT_EMPTY]
 TokenIdKey = Annotated[str, Field(pattern=r'^[0-9]{1,18}$')]
 Prompt = str | Annotated[list[str], NOT_EMPTY] | TokenIds | Annotated[list[TokenIds], NOT_EMPTY]
 StopString = Annotated[str, Field(json_schema_extra={'maxLength': MAX_STOP_LENGTH})]
@@ -46,19 +43,6 @@ def _bounded_stops(stop: str | list[str]) -> str | list[str]:
     return stop
 
 
-class WireModel(BaseModel):
-    """What comes over the wire: strict types, immutable, unknown fields ignored, null for a default."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra='ignore', allow_inf_nan=False)
-
-    @model_validator(mode='before')
-    @classmethod
-    def _null_means_default(cls, data: object) -> object:
-        if isinstance(data, dict):
-            return {key: value for key, value in data.items() if value is not None}
-        return data
-
-
 class StreamOptions(WireModel):
     """What a stream shall hold beside its text."""
 
@@ -68,7 +52,7 @@ class StreamOptions(WireModel):
 class CompletionRequest(WireModel):
     """The body of POST /v1/completions."""
 
-    model: Annotated[str, Field(min_length=1, max_length=256)]
+    model: ModelId
     prompt: Annotated[Prompt, AfterValidator(_not_empty)] = ''
     max_tokens: Annotated[int, Field(ge=0, le=INT64_MAX)] = 16
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
@@ -134,12 +118,19 @@ class CompletionRequest(WireModel):
         return frozenset(names - {'best_of'} if self.best_of == self.n else names)
 
 
-class ParamError(ValueError):
-    """Fields that are right one by one and wrong together; `param` is the one to change."""
+class TokenizeRequest(WireModel):
+    """The body of POST /tokenize. No model: the default one."""
 
-    def __init__(self, param: str, message: str) -> None:
-        super().__init__(message)
-        self.param = param
+    model: ModelId | None = None
+    prompt: str
+    add_special_tokens: bool = True
+
+
+class DetokenizeRequest(WireModel):
+    """The body of POST /detokenize. No model: the default one."""
+
+    model: ModelId | None = None
+    tokens: Annotated[list[TokenId], Field(fail_fast=True)]
 
 
 class Usage(BaseModel):
@@ -190,6 +181,34 @@ class Completion(BaseModel):
     usage: Usage | None = None
 
 
+class TokenizeResponse(BaseModel):
+    """The response of POST /tokenize."""
+
+    tokens: list[int]
+    count: int
+    max_model_len: int | None
+
+
+class DetokenizeResponse(BaseModel):
+    """The response of POST /detokenize."""
+
+    prompt: str
+
+
+class TokenizerInfoResponse(BaseModel):
+    """The response of GET /tokenizer_info: special tokens as they are written, null for those that there are not."""
+
+    model: str
+    tokenizer_class: str
+    vocab_size: int
+    model_max_length: int | None
+    bos_token: str | None
+    eos_token: str | None
+    pad_token: str | None
+    unk_token: str | None
+    chat_template: str | None
+
+
 class ModelObject(BaseModel):
     """One model of GET /v1/models. `status_message` says how far a load is, or why it failed."""
 
@@ -233,49 +252,3 @@ class HealthStatus(BaseModel):
     """The response of GET /health and GET /ready."""
 
     status: str
-
-
-Wire = TypeVar('Wire', bound=WireModel)
-
-
-def parse(kind: type[Wire], body: Mapping[str, object]) -> Wire:
-    """Checks a decoded JSON object against a request type.
-
-    Raises InvalidRequestError with the name of the first field that is wrong in `param`.
-    """
-    unknown = body.keys() - kind.model_fields.keys()
-    if unknown and logger.isEnabledFor(logging.DEBUG):
-        logger.debug('ignoring unknown fields: %s', ', '.join(sorted(map(repr, unknown))))
-    try:
-        return kind.model_validate(body)
-    except ValidationError as error:
-        raise _invalid(error) from None
-
-
-# pydantic's own words for these speak of Python ("a valid dictionary or instance of …"): a client knows JSON.
-TYPE_WORDS = {
-    'int_type': 'must be an integer', 'float_type': 'must be a number', 'bool_type': 'must be a boolean',
-    'string_type': 'must be a string', 'list_type': 'must be an array', 'dict_type': 'must be an object',
-    'model_type': 'must be an object', 'model_attributes_type': 'must be an object', 'missing': 'is required',
-    'int_from_float': 'must be an integer', 'string_too_short': 'must not be empty',
-}
-UNION_WORDS = {
-    'prompt': 'must be a string, an array of strings, an array of token ids or an array of arrays of token ids',
-    'stop': 'must be a string or an array of strings',
-}
-
-
-def _invalid(error: ValidationError) -> InvalidRequestError:
-    first = error.errors(include_url=False)[0]
-    cause = first.get('ctx', {}).get('error')
-    if isinstance(cause, ParamError):
-        return InvalidRequestError(f'{cause}.', param=cause.param)
-    param = str(first['loc'][0]) if first['loc'] else None
-    words = TYPE_WORDS.get(first['type'])
-    if cause is not None:
-        words = str(cause)
-    elif param in UNION_WORDS and words is not None:
-        words = UNION_WORDS[param]
-    if words is None:  # pydantic's: "Input should be less than or equal to 2"
-        words = first['msg'].replace('Input should', 'must').replace('String should', 'must')
-    return InvalidRequestError(f'{param or "The request body"} {words}.', param=param)

@@ -15,9 +15,13 @@ def main() -> None:
     """Reads, changes and prints the description."""
     document = yaml.safe_load(SWAGGER.read_text('utf-8'))
     model = sys.argv[1]
-    document['components']['schemas']['CompletionRequest']['properties']['model'] = {'type': 'string', 'enum': [model]}
-    for content in document['paths']['/v1/completions']['post']['requestBody']['content'].values():
-        content['example']['model'] = model
+    named = {'type': 'string', 'enum': [model]}
+    for kind in ('CompletionRequest', 'TokenizeRequest', 'DetokenizeRequest'):
+        document['components']['schemas'][kind]['properties']['model'] = named
+    document['components']['parameters']['Model'] |= {'schema': named, 'example': model}
+    for path in ('/v1/completions', '/tokenize', '/detokenize'):
+        for content in document['paths'][path]['post']['requestBody']['content'].values():
+            content['example']['model'] = model
     yaml.safe_dump(document, sys.stdout, sort_keys=False, allow_unicode=True)
 
 

@@ -1,9 +1,11 @@
 """An Engine that plays what a test has written down, and notes what was asked of it. No threads, no time."""
 
+import re
 from collections.abc import Sequence
 
 from sandle import errors
-from sandle.engine.engine import Delta, Finished, FinishReason, GenerationRequest, ModelInfo, ModelStatus, Token
+from sandle.engine.engine import (Delta, Finished, FinishReason, GenerationRequest, ModelInfo, ModelStatus,
+                                  TextTokenizer, Token, TokenizerInfo)
 from sandle.engine.statistics import EngineStatistics, Recorder
 
 EVERYTHING = frozenset({
@@ -52,6 +54,22 @@ class ScriptedHandle:
         return Finished(1, 1)
 
 
+class CharacterTokenizer:
+    """One id a character, from 32 to 126; 1 and 2 are special."""
+
+    vocab_size = 127
+    info = TokenizerInfo('CharacterTokenizer', bos_token='<s>', eos_token='</s>', chat_template='{{ messages }}')
+
+    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+        """See TextTokenizer.encode."""
+        pieces = re.findall('<s>|</s>|.', text, re.DOTALL)
+        return [1] * add_special_tokens + [{'<s>': 1, '</s>': 2}.get(piece) or ord(piece) for piece in pieces]
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """See TextTokenizer.detokenize."""
+        return ''.join({1: '<s>', 2: '</s>'}.get(token) or chr(token) for token in tokens)
+
+
 class ScriptedEngine:
     """Implements `sandle.engine.engine.Engine`; every request gets the same steps."""
 
@@ -79,6 +97,10 @@ class ScriptedEngine:
             raise self._refusal
         self.handles.append(ScriptedHandle(self.steps, tuple((1, 2) for _ in request.prompts)))
         return self.handles[-1]
+
+    def tokenizer(self, model: str) -> TextTokenizer:
+        """Returns a tokenizer of one id a character."""
+        return CharacterTokenizer()
 
     def statistics(self) -> EngineStatistics:
         """Returns the numbers of an engine that has done nothing."""

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
 from sandle import app as http
-from sandle import completions, errors, sse
+from sandle import endpoints, errors, sse
+from sandle.completions import CompletionLimits
 from sandle.engine.engine import Delta, Finished, FinishReason, ModelStatus, SamplingParams
 from sandle.protocol import CompletionRequest
 from tests.scripted_engine import EVERYTHING, ScriptedEngine, Step, delta, model, token
@@ -30,7 +31,7 @@ class Backend:
         self.lifecycle = http.Lifecycle()
         self.app = http.create_app('test', self.lifecycle)
         self.is_gone = False
-        completions.add_routes(self.app, self.engine, self.lifecycle, completions.CompletionLimits(8, 5))
+        endpoints.add_routes(self.app, self.engine, self.lifecycle, CompletionLimits(8, 5))
         self.client = self.app.test_client()
 
     def post(self, **fields: object) -> Any:  # Any: werkzeug's TestResponse, whose json is Any
@@ -368,4 +369,6 @@ def test_flask_has_no_route_of_its_own() -> None:
     backend = Backend()
     assert isinstance(backend.app, flask.Flask)
     assert {rule.rule for rule in backend.app.url_map.iter_rules()} == {
-        '/health', '/ready', '/v1/models', '/v1/models/<path:model>', '/v1/completions'}
+        '/health', '/ready', '/v1/models', '/v1/models/<model:model>',
+        *(f'{base}{path}' for base in ('', '/m/<model:model>')
+          for path in ('/v1/completions', '/tokenize', '/detokenize', '/tokenizer_info'))}

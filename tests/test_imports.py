@@ -117,7 +117,7 @@ def test_sandle_imports_no_component_and_sampling_alone_needs_torch(file: Path) 
     assert needed == ({'torch'} if name(file) == 'sandle/engine/sampling.py' else set())
 
 
-@pytest.mark.parametrize('module', ['errors', 'jsonbody', 'protocol', 'sse', 'choices', 'catalog', 'log'])
+@pytest.mark.parametrize('module', ['errors', 'jsonbody', 'protocol', 'wire', 'sse', 'choices', 'catalog', 'log'])
 def test_the_wire_knows_no_web_framework(module: str) -> None:
     assert not packages(reached_from(ROOT / f'sandle/{module}.py')) & (WEB | HEAVY | {'click'})
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandle.errors import InvalidRequestError
-from sandle.protocol import (INT64_MAX, MAX_STOP_LENGTH, MAX_STOPS, CompletionChoice, CompletionRequest, Usage,
-                             parse)
+from sandle.protocol import INT64_MAX, MAX_STOP_LENGTH, MAX_STOPS, CompletionChoice, CompletionRequest, Usage
+from sandle.wire import parse
 
 FIELDS = CompletionRequest.model_fields
 BOOLEANS = ['stream', 'echo', 'greedy_decoding', 'ignore_eos', 'add_special_tokens', 'return_token_ids']
@@ -157,7 +157,7 @@ def test_any_object_is_parsed_or_refused_by_name(body: dict[str, object]) -> Non
 
 
 def test_unknown_fields_are_logged_and_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level('DEBUG', 'sandle.protocol'):
+    with caplog.at_level('DEBUG', 'sandle.wire'):
         request = parsed(**{'chat\nforged': 1})
     assert r"'chat\nforged'" in caplog.text
     assert not hasattr(request, 'chat\nforged')

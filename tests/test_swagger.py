@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel
 
 from sandle import app as http
-from sandle import completions, errors, protocol
+from sandle import endpoints, errors, protocol, wire
+from sandle.completions import CompletionLimits
 from tests.scripted_engine import ScriptedEngine
 
 Schema = dict[str, Any]
@@ -19,14 +20,14 @@ SWAGGER: Schema = yaml.safe_load((Path(__file__).parents[1] / 'docs/swagger.yaml
 SCHEMAS: Schema = SWAGGER['components']['schemas']
 MODELS: dict[str, type[BaseModel]] = {
     kind.__name__: kind for kind in vars(protocol).values()
-    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in (BaseModel, protocol.WireModel)}
+    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in (BaseModel, wire.WireModel)}
 NOT_ALWAYS_SENT = {'Completion': {'usage'}, 'CompletionChoice': {'prompt_token_ids', 'token_ids'}}
 WORDS = {'title', 'description', 'example', 'format'}  # what says something to readers alone
 METHODS = {'get', 'post', 'put', 'delete', 'patch', 'head', 'options'}
 
 
 def is_request(name: str) -> bool:
-    return issubclass(MODELS[name], protocol.WireModel)
+    return issubclass(MODELS[name], wire.WireModel)
 
 
 def from_swagger(schema: Schema) -> Schema:
@@ -109,7 +110,7 @@ def test_the_comparison_sees_a_difference(field: str, change: Schema) -> None:
 def backend_app() -> Any:
     lifecycle = http.Lifecycle()
     app = http.create_app('backend', lifecycle)
-    completions.add_routes(app, ScriptedEngine(), lifecycle, completions.CompletionLimits())
+    endpoints.add_routes(app, ScriptedEngine(), lifecycle, CompletionLimits())
     return app
 
 
@@ -161,14 +162,19 @@ def references(node: Any) -> Iterator[str]:
 
 def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:
     used = set(references(SWAGGER))
-    there = {f'#/components/{kind}/{name}' for kind in ('schemas', 'responses', 'headers')
+    there = {f'#/components/{kind}/{name}' for kind in ('schemas', 'responses', 'headers', 'parameters')
              for name in SWAGGER['components'][kind]}
     assert used == there
 
 
 def test_examples_are_valid_requests() -> None:
-    example = SWAGGER['paths']['/v1/completions']['post']['requestBody']['content']['application/json']['example']
-    protocol.parse(protocol.CompletionRequest, example)
+    kinds: dict[str, type[wire.WireModel]] = {
+        '/v1/completions': protocol.CompletionRequest, '/tokenize': protocol.TokenizeRequest,
+        '/detokenize': protocol.DetokenizeRequest}
+    for path, kind in kinds.items():
+        for prefix in ('', '/m/{model}'):
+            body = SWAGGER['paths'][f'{prefix}{path}']['post']['requestBody']['content']['application/json']
+            wire.parse(kind, {'model': 'm', **body['example']})
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:

@@ -12,6 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import decoders, models
 
+from sandle.engine.engine import TokenizerInfo
+
 SPECIAL = SpecialIds(vocab_size=400, eos=frozenset({1}), bos=0)
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=['Cs']), max_size=30)
 
@@ -61,6 +63,37 @@ def test_special_tokens_in_a_prompt_are_parsed_and_add_no_text(both: Any) -> Non
     assert ours.special_ids >= {0, 1, 2}
     assert ours.decode(ids).strip() == 'hello'
     assert ours.token_name(1) == '</s>'
+
+
+@given(ANY_TEXT)
+@example('<s>hello</s> the<unk>')
+@example(' the  cat .\n')
+@settings(max_examples=60, deadline=None)
+def test_detokenized_text_is_encoded_to_the_same_ids(both: Any, text: str) -> None:
+    """As harnesses need it that work with ids and send texts."""
+    ours = adapter(both)
+    ids = ours.encode(text, add_special_tokens=False)
+    is_llama_2 = ours.token_bytes(len(both) - 4) == b' h'  # it puts a space before each piece between special tokens
+    if not (is_llama_2 and ours.special_ids & set(ids)):
+        assert ours.encode(ours.detokenize(ids), add_special_tokens=False) == ids
+
+
+def test_detokenizing_writes_special_tokens_and_passes_over_ids_without_a_token(both: Any) -> None:
+    ours = adapter(both)
+    assert ours.detokenize([0, 399, 1]).replace(' ', '') == '<s></s>'
+    assert ours.detokenize([]) == ''
+
+
+def test_info_is_what_the_library_says(byte_level: Any) -> None:
+    byte_level.chat_template = 'template'
+    assert adapter(byte_level).info == TokenizerInfo(
+        type(byte_level).__name__, bos_token='<s>', eos_token='</s>', unk_token='<unk>', chat_template='template')
+    byte_level.chat_template = {'tools': 'other', 'default': 'template'}
+    byte_level.pad_token, byte_level.eos_token = '<unk>', None
+    info = adapter(byte_level).info
+    assert (info.pad_token, info.chat_template) == ('<unk>', 'template')
+    assert info.eos_token == '</s>'  # which the model's configuration names
+    assert HfTokenizer(byte_level, SpecialIds(400, frozenset(), None)).info.eos_token is None
 
 
 def test_bos_is_added_only_when_asked_for(byte_level: Any) -> None:
@@ -154,6 +187,8 @@ def test_slow_tokenizer_serves_too() -> None:
     assert joined(ours, ids) == 'ab é'.encode()
     assert ids[-1] == 1
     assert ours.token_bytes(3) == b'\xe2'
+    assert ours.detokenize([6, 399, 1]).replace(' ', '') == 'c</s>'
+    assert ours.info.tokenizer_class == 'CharacterTokenizer'
 
 
 def test_encoding_on_many_threads_at_once(byte_level: Any) -> None:

@@ -11,8 +11,9 @@ import flask.testing
 import pytest
 
 from sandle import app as http
-from sandle import completions
+from sandle import endpoints
 from sandle.catalog import CatalogEntry
+from sandle.completions import CompletionLimits
 from stub_engine import StubEngine, StubOptions
 
 SCRIPT = Path(__file__).parents[1] / 'serve-backend-stub.py'
@@ -31,7 +32,7 @@ def make_client(make_engine: Callable[..., StubEngine]) -> Callable[..., flask.t
     def make(**options: object) -> flask.testing.FlaskClient:
         lifecycle = http.Lifecycle()
         app = http.create_app('stub', lifecycle)
-        completions.add_routes(app, make_engine(**options), lifecycle, completions.CompletionLimits())
+        endpoints.add_routes(app, make_engine(**options), lifecycle, CompletionLimits())
         return app.test_client()
 
     return make

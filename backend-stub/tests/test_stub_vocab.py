@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -12,8 +13,15 @@ VOCABULARY = Vocabulary(' world! Zymurgy')
 @example('  two  spaces\n\tand 🙂')
 def test_encode_is_reversible(text: str) -> None:
     ids = VOCABULARY.encode(text)
-    assert b''.join(map(VOCABULARY.text_bytes, ids)).decode('utf-8') == text
-    assert all(0 <= number < len(VOCABULARY) and number != END_OF_TEXT for number in ids)
+    assert VOCABULARY.detokenize(ids) == text
+    assert b''.join(map(VOCABULARY.text_bytes, ids)).decode('utf-8') == text.replace('<|endoftext|>', '')
+    assert all(0 <= number < VOCABULARY.vocab_size for number in ids)
+
+
+@pytest.mark.parametrize('before, after', [('', ''), ('!', '!'), ('a ', ' b'), ('<|', '|>'), ('\u00e9', '\n')])
+def test_special_token_within_a_text_is_one_id(before: str, after: str) -> None:
+    ids = VOCABULARY.encode(f'{before}<|endoftext|>{after}')
+    assert ids == (*VOCABULARY.encode(before), END_OF_TEXT, *VOCABULARY.encode(after))
 
 
 def test_vocabulary_has_no_token_twice() -> None:

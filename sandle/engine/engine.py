@@ -148,6 +148,46 @@ class Handle(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class TokenizerInfo:
+    """What a client must know of a tokenizer to work with it from afar; None for what it does not have.
+
+    Special tokens are given as they are written, `chat_template` in Jinja's language.
+    """
+
+    tokenizer_class: str
+    bos_token: str | None = None
+    eos_token: str | None = None
+    pad_token: str | None = None
+    unk_token: str | None = None
+    chat_template: str | None = None
+
+
+class TextTokenizer(Protocol):
+    """A model's tokenizer, as clients may use it. Every method may be called on any thread, many at once."""
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the largest token id that the model takes."""
+        ...
+
+    @property
+    def info(self) -> TokenizerInfo:
+        """What a client must know of it."""
+        ...
+
+    def encode(self, text: str, add_special_tokens: bool) -> Sequence[int]:
+        """Returns the token ids of a text; a special token written out in it is one id."""
+        ...
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Returns the text of token ids below `vocab_size`, special tokens written out: encoding it gives them back.
+
+        (As far as a tokenizer can: ids that it would not have chosen become those that it would have.)
+        """
+        ...
+
+
 class Engine(Protocol):
     """A backend's generator."""
 
@@ -165,6 +205,10 @@ class Engine(Protocol):
         Raises ModelNotFoundError, ModelLoadingError (and begins to load), ContextLengthExceededError, QueueFullError,
         InvalidRequestError for a token id outside of the vocabulary.
         """
+        ...
+
+    def tokenizer(self, model: str) -> TextTokenizer:
+        """Returns a model's tokenizer. Raises ModelNotFoundError, ModelLoadingError (and begins to load)."""
         ...
 
     def statistics(self) -> EngineStatistics:

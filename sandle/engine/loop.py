@@ -72,13 +72,7 @@ class EngineLoop:
 
     def submit(self, request: GenerationRequest) -> Handle:
         """See Engine.submit. Tokenizing happens here, on the caller's thread."""
-        if self._is_stopping:
-            raise _shutting_down()
-        try:
-            model = self._residency.use(request.model)
-        except errors.ModelLoadingError:
-            self._inbox.put(None)  # the engine thread may be asleep
-            raise
+        model = self._use(request.model)
         prompts = tuple(_prompt_ids(prompt, request, model.tokenizer) for prompt in request.prompts)
         for ids in prompts:
             if len(ids) + request.params.max_tokens > model.context_length:
@@ -89,6 +83,10 @@ class EngineLoop:
                          RequestHandle(prompts, lambda gone: self._inbox.put(Cancel(gone)), self._recorder))
         self._inbox.put(Submit(handle, model))
         return handle
+
+    def tokenizer(self, model: str) -> Tokenizer:
+        """See Engine.tokenizer."""
+        return self._use(model).tokenizer
 
     def statistics(self) -> EngineStatistics:
         """See Engine.statistics."""
@@ -103,6 +101,16 @@ class EngineLoop:
         self._is_stopping = True
         self._inbox.put(None)
         self._thread.join(SHUTDOWN_WAIT_S)
+
+    def _use(self, model: str) -> LoadedModel:
+        """Returns a model that is in memory. Any thread. Raises as `Engine.submit` does for a model."""
+        if self._is_stopping:
+            raise _shutting_down()
+        try:
+            return self._residency.use(model)
+        except errors.ModelLoadingError:
+            self._inbox.put(None)  # the engine thread may be asleep
+            raise
 
     def _check_queue(self, added: int, slots: int) -> None:
         stepper = self._stepper

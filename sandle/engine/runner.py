@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from sandle.engine.engine import TextTokenizer
+
 if TYPE_CHECKING:  # a type only: the scheduler and its tests need no torch
     import torch
 
@@ -53,13 +55,8 @@ class ModelRunner(Protocol):
         ...
 
 
-class Tokenizer(Protocol):
-    """A model's tokenizer. `encode` is called on HTTP threads, many at once; the rest on any thread."""
-
-    @property
-    def vocab_size(self) -> int:
-        """One more than the largest token id that the model takes."""
-        ...
+class Tokenizer(TextTokenizer, Protocol):
+    """A model's tokenizer, as the engine uses it. Every method may be called on any thread."""
 
     @property
     def eos_ids(self) -> frozenset[int]:
@@ -69,10 +66,6 @@ class Tokenizer(Protocol):
     @property
     def default_prompt(self) -> tuple[int, ...]:
         """What stands for an empty prompt: the beginning-of-text token, or else the end-of-text token."""
-        ...
-
-    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
-        """Returns the token ids of a text."""
         ...
 
     def token_bytes(self, token: int) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from sandle.engine.engine import TokenizerInfo
 from sandle.engine.runner import LoadedModel, LoadError, Work
 
 VOCABULARY = 300  # bytes, then special tokens
@@ -18,10 +19,15 @@ class ByteTokenizer:
     vocab_size = VOCABULARY
     eos_ids = frozenset({EOS})
     default_prompt = (BOS,)
+    info = TokenizerInfo('ByteTokenizer', bos_token='<s>', eos_token='</s>')
 
     def encode(self, text: str, add_special_tokens: bool) -> list[int]:
         """See Tokenizer.encode."""
         return [BOS] * add_special_tokens + list(text.encode())
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """See TextTokenizer.detokenize."""
+        return ''.join(chr(token) if token < 128 else self.token_name(token) for token in tokens)
 
     def token_bytes(self, token: int) -> bytes:
         """See Tokenizer.token_bytes."""

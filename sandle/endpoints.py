@@ -1,0 +1,22 @@
+"""The endpoints that make a backend of an Engine, put together."""
+
+import flask
+
+from sandle import completions, models, tokenizing
+from sandle.app import Lifecycle
+from sandle.completions import CompletionLimits
+from sandle.engine.engine import Engine
+
+
+def add_routes(app: flask.Flask, engine: Engine, lifecycle: Lifecycle, limits: CompletionLimits) -> None:
+    """Adds every endpoint of a backend but /health, which the application has, to an application."""
+
+    def ready() -> tuple[dict[str, str], int]:
+        if lifecycle.is_draining:
+            return {'status': 'draining'}, 503
+        return ({'status': 'ready'}, 200) if engine.is_ready() else ({'status': 'loading'}, 503)
+
+    app.add_url_rule('/ready', view_func=ready)
+    models.add_routes(app, engine)
+    completions.add_routes(app, engine, limits)
+    tokenizing.add_routes(app, engine)
