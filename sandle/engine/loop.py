@@ -202,7 +202,7 @@ def _handle(request: GenerationRequest, prompts: tuple[tuple[int, ...], ...], to
     for choice in range(len(prompts) * request.candidates):
         prompt, candidate = divmod(choice, request.candidates)
         sequence = Sequence(list(prompts[prompt]), len(prompts[prompt]), request.params, (seed, prompt, candidate),
-                            scores_prompt=request.echo and request.params.logprobs is not None)
+                            scores_prompt=request.echo and request.params.logprobs is not None, user=request.user)
         handle.answers.append(Answer(sequence, handle, choice, request, tokenizer))
     return handle
 
