@@ -200,7 +200,7 @@ def _progress_class(repo: str, total: int, report: Report) -> type[HubBar]:
         def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: the client's and tqdm's arguments, passed on
             self._is_told = kwargs.get('name') == BYTES_BAR
             self._done = 0
-            super().__init__(*args, **kwargs | {'disable': True})  # type: ignore[no-untyped-call]
+            super().__init__(*args, **kwargs | {'disable': True})  # type: ignore[no-untyped-call]  # tqdm has no types
 
         def update(self, n: float | None = 1) -> None:
             self._done += int(n or 0)

@@ -86,14 +86,18 @@ class StubEngine:
                 raise errors.ContextLengthExceededError(options.context_length, len(prompt), request.params.max_tokens)
         for token, _ in request.params.logit_bias:
             self._check_token(token, 'logit_bias')
-        handle = StubHandle(self, request, prompts, self._vocabulary, options)
+        handle = StubHandle(self, request, prompts, self._vocabulary, options, self._recorder)
         with self._lock:
             if self._is_shut_down:
                 raise errors.ShuttingDownError('The server is shutting down.', retry_after_s=5)
             if len(self._running) >= options.max_running:
+                self._recorder.request_ended('rejected')
                 raise errors.QueueFullError(f'The server is at its limit of {options.max_running} requests. '
                                             'Please try again shortly.', retry_after_s=1)
             self._running.add(handle)
+        for prompt in prompts * request.candidates:
+            self._recorder.admitted(len(prompt), prefix_hit_tokens=0, queued_s=0.0)
+        handle.start()
         return handle
 
     def tokenizer(self, model: str) -> Vocabulary:
@@ -102,11 +106,14 @@ class StubEngine:
             raise errors.ModelNotFoundError(model)
         return self._vocabulary
 
-    def forget(self, handle: 'StubHandle', was_cancelled: bool = False) -> None:
-        """Counts a request out. May be called again."""
+    def forget(self, handle: 'StubHandle', outcome: str) -> None:
+        """Counts a request out, with one of the statistics' outcomes. May be called again: the first one counts."""
         with self._lock:
-            self._cancelled += was_cancelled and handle in self._running
+            if handle not in self._running:
+                return
             self._running.discard(handle)
+            self._cancelled += outcome == 'cancelled'
+        self._recorder.request_ended(outcome)
 
     def statistics(self) -> EngineStatistics:
         """See Engine.statistics."""
@@ -137,17 +144,24 @@ class StubHandle:
     """One request. `get` and `cancel` run on its HTTP thread, `fail` on any."""
 
     def __init__(self, engine: StubEngine, request: GenerationRequest, prompts: tuple[tuple[int, ...], ...],
-                 vocabulary: Vocabulary, options: StubOptions) -> None:
+                 vocabulary: Vocabulary, options: StubOptions, recorder: Recorder) -> None:
         self.prompt_ids = prompts
         self._engine = engine
+        self._recorder = recorder
+        self._echoes = request.echo
         self._options = options
         self._choices = [Choice(number, prompts[number // request.candidates], request, vocabulary, options)
                          for number in range(len(prompts) * request.candidates)]
-        self._due_s = time.monotonic() + options.first_token_delay_s
+        self._arrived_s = time.monotonic()
+        self._last_step_s: float | None = None
+        self._due_s = self._arrived_s + options.first_token_delay_s
         self._ready: deque[Delta | Finished] = deque()
         self._interrupted = threading.Event()
         self._failure: errors.ApiError | None = None
-        if request.echo:
+
+    def start(self) -> None:
+        """Makes what there is before the first token: the echo."""
+        if self._echoes:
             self._ready.extend(choice.prompt_delta() for choice in self._choices)
             self._end_if_done()
 
@@ -166,25 +180,34 @@ class StubHandle:
 
     def cancel(self) -> Finished:
         """Ends the request and returns what it has used."""
-        self._engine.forget(self, was_cancelled=True)
+        self._engine.forget(self, 'cancelled')
         return self._usage()
 
     def fail(self, error: errors.ApiError) -> None:
         """Ends the request with an error, at once also where a thread waits in `get`."""
         self._failure = error
         self._interrupted.set()
-        self._engine.forget(self)
+        self._engine.forget(self, 'error')
 
     def _step(self) -> None:
         """Makes the next token of every choice that has not ended."""
-        self._ready.extend(choice.step() for choice in self._choices if not choice.has_ended)
+        now_s = time.monotonic()
+        if self._last_step_s is None:
+            self._recorder.first_token(now_s - self._arrived_s)
+        for choice in self._choices:
+            if choice.finish_reason is None:
+                self._ready.append(choice.step())
+                self._recorder.token(None if self._last_step_s is None else now_s - self._last_step_s)
+        self._last_step_s = now_s
+        self._recorder.step(time.monotonic() - now_s, 0.0)
         self._due_s = max(self._due_s + self._options.token_delay_s, time.monotonic())
         self._end_if_done()
 
     def _end_if_done(self) -> None:
-        if all(choice.has_ended for choice in self._choices):
+        reasons = {choice.finish_reason for choice in self._choices}
+        if None not in reasons:
             self._ready.append(self._usage())
-            self._engine.forget(self)
+            self._engine.forget(self, 'length' if FinishReason.LENGTH in reasons else 'stop')
 
     def _usage(self) -> Finished:
         return Finished(prompt_tokens=sum(map(len, self.prompt_ids)),
@@ -206,7 +229,7 @@ class Choice:
         self._stop_finder = StopFinder(request.params.stops)
         self._context = 0
         self.generated = 0
-        self.has_ended = False
+        self.finish_reason: FinishReason | None = None
         if not request.echo:
             for token in prompt:
                 self._context = stub_model.context_hash(self._context, token)
@@ -218,9 +241,8 @@ class Choice:
             text, shown = self._shown(token, self._context % stub_model.PROMPT_RANKS, position > 0)
             texts.append(text)
             tokens.append(shown)
-        self.has_ended = self._params.max_tokens == 0
-        return Delta(self._number, ''.join(texts), tuple(tokens), FinishReason.LENGTH if self.has_ended else None,
-                     is_prompt=True)
+        self.finish_reason = FinishReason.LENGTH if self._params.max_tokens == 0 else None
+        return Delta(self._number, ''.join(texts), tuple(tokens), self.finish_reason, is_prompt=True)
 
     def step(self) -> Delta:
         """Generates a token."""
@@ -236,7 +258,7 @@ class Choice:
         elif at_end or self.generated == self._params.max_tokens:
             reason = FinishReason.STOP if at_end else FinishReason.LENGTH
             text += self._stop_finder.flush()
-        self.has_ended = reason is not None
+        self.finish_reason = reason
         return Delta(self._number, text, (shown,), reason)
 
     def _shown(self, token: int, rank: int, has_logprob: bool) -> tuple[str, Token]:

@@ -369,6 +369,6 @@ def test_flask_has_no_route_of_its_own() -> None:
     backend = Backend()
     assert isinstance(backend.app, flask.Flask)
     assert {rule.rule for rule in backend.app.url_map.iter_rules()} == {
-        '/health', '/ready', '/v1/models', '/v1/models/<model:model>',
+        '/health', '/ready', '/metrics', '/v1/models', '/v1/models/<model:model>',
         *(f'{base}{path}' for base in ('', '/m/<model:model>')
           for path in ('/v1/completions', '/tokenize', '/detokenize', '/tokenizer_info'))}

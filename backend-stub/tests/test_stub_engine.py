@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 import time
 from collections.abc import Callable
@@ -141,8 +142,8 @@ def test_context_may_be_filled_to_the_last_token(make_engine: MakeEngine) -> Non
 
 
 def test_get_times_out_until_the_token_is_due(make_engine: MakeEngine) -> None:
-    handle = make_engine(first_token_delay_s=1).submit(request())
     started_s = time.monotonic()
+    handle = make_engine(first_token_delay_s=1).submit(request())
     with pytest.raises(TimeoutError):
         handle.get(0.02)
     assert time.monotonic() - started_s < 0.9
@@ -213,3 +214,31 @@ def test_unstreamed_answer_is_whole(make_client: MakeClient) -> None:
                                     logprobs['top_logprobs'][1:], strict=True):
             assert top[text] == value
             assert len(top) in (2, 3)
+
+
+def test_statistics_count_what_happens(make_engine: MakeEngine) -> None:
+    engine = make_engine(max_running=1, num_tokens=3)
+    first = engine.submit(dataclasses.replace(request(candidates=2), prompts=((1, 2), (3,))))
+    with pytest.raises(errors.QueueFullError):
+        engine.submit(request())
+    assert (engine.statistics().running, engine.statistics().slots) == (1, 1)
+    drain(first)
+    drain(engine.submit(request(max_tokens=1)))
+    left = engine.submit(request())
+    left.cancel()
+    left.cancel()
+    now = engine.statistics()
+    assert dict(now.requests) == {'stop': 1, 'length': 1, 'cancelled': 1, 'error': 0, 'rejected': 1}
+    assert (now.prompt_tokens, now.completion_tokens, now.running, now.steps) == (6 + 1 + 1, 4 * 4 + 1, 0, 4 + 1)
+    assert sum(now.first_token_s.counts) == 2 and sum(now.inter_token_s.counts) == 4 * 3
+    waiting = engine.submit(request())
+    engine.shutdown()
+    with pytest.raises(errors.ShuttingDownError):
+        waiting.get(1)
+    assert engine.statistics().requests['error'] == 1
+
+
+def test_scoring_a_prompt_alone_is_a_request_too(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    drain(engine.submit(request(max_tokens=0, echo=True)))
+    assert engine.statistics().requests['length'] == 1 and engine.running == 0
