@@ -23,7 +23,10 @@ class AnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A completion. Times are seconds of `time.perf_counter`; `arrivals` are those of the pieces that held text."""
+    """A completion. Times are seconds of `time.perf_counter`; `arrivals` are those of the pieces that held text.
+
+    `text` is that of every choice, as it came; an unstreamed answer is one piece.
+    """
 
     sent_s: float
     ended_s: float
@@ -126,11 +129,11 @@ def _by_read(reads: Sequence[bytes], start: int) -> Iterator[tuple[bytes, int]]:
 def _unary(body: bytes, result: Exchange) -> Answer:
     try:
         answer = json.loads(body)
-        choice = answer['choices'][0]
+        text = ''.join(choice['text'] for choice in answer['choices'])
+        reason = answer['choices'][-1].get('finish_reason')
     except (ValueError, LookupError, TypeError):
         raise AnswerError(f'not a completion: {body[:300]!r}') from None
-    return Answer(result.sent_s, result.ended_s, (result.ended_s,), choice['text'], choice.get('finish_reason'),
-                  _tokens(answer))
+    return Answer(result.sent_s, result.ended_s, (result.ended_s,), text, reason, _tokens(answer))
 
 
 def _stream(pieces: Sequence[tuple[bytes, int]], result: Exchange) -> Answer:

@@ -19,10 +19,14 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.client import Answer, complete  # noqa: E402
+from bench.client import Answer, AnswerError, complete  # noqa: E402
 
 FIRST_WORD = 257  # of bench/models.py's tokenizer: ids below are the end of text and single bytes
 LETTERS = 'abcdefghijklmnopqrstuvwxyz '
+
+
+class LoadError(Exception):
+    """A request failed, so that there are no figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,10 @@ def _prompt(source: random.Random, tokens: int, dialect: Dialect) -> str | list[
 
 
 async def drive(url: str, requests: Sequence[Mapping[str, object]], concurrency: int) -> list[Answer]:
-    """Sends requests, `concurrency` at a time, and returns the answers. Raises as `complete` does."""
+    """Sends requests, `concurrency` at a time, and returns the answers.
+
+    Raises an ExceptionGroup of what `complete` raises.
+    """
     waiting = iter(requests)
     answers: list[Answer] = []
 
@@ -108,10 +115,13 @@ async def drive(url: str, requests: Sequence[Mapping[str, object]], concurrency:
 
 
 def measure(url: str, case: Case, dialect: Dialect, seed: str) -> Result:
-    """Runs a case. Raises an ExceptionGroup of AnswerError, OSError or TimeoutError when a request failed."""
+    """Runs a case. Raises LoadError."""
     requests = list(bodies(case, dialect, seed))
     cpu_s = time.process_time()
-    answers = asyncio.run(drive(url, requests, case.concurrency))
+    try:
+        answers = asyncio.run(drive(url, requests, case.concurrency))
+    except* (AnswerError, OSError) as group:  # a TimeoutError is an OSError
+        raise LoadError(f'{case.name}, {case.concurrency} clients: {group.exceptions[0]!r}') from None
     cpu_s = time.process_time() - cpu_s
     return summarise(case, answers, cpu_s)
 

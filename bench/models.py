@@ -34,7 +34,7 @@ LOGIT_SPREAD = 6.0  # weight of the last normalisation
 END_CHANNEL = -16.0  # of the end-of-text row, where every other row has 1
 SEED = 20_260
 COMPLETE = 'complete.json'  # written last; names the recipe, so that an older folder is made again
-RECIPE = 1
+RECIPE = 2
 SYLLABLES = tuple(a + b for a in 'bdfghjklmnprstvwyz' for b in 'aeiou')
 
 
@@ -68,7 +68,7 @@ SHAPES = {shape.name: shape for shape in (
     Shape('A', 'llama', 576, 30, 9, 3, 1536, 49_152, 4096),
     Shape('B', 'llama', 2048, 16, 32, 8, 5632, 32_000, 4096),
     Shape('C', 'opt', 768, 12, 12, 12, 3072, 50_272, 2048),
-    Shape('tiny', 'llama', 64, 2, 4, 2, 128, 1024, 1024),  # for tests of the bench itself
+    Shape('tiny', 'llama', 64, 2, 4, 2, 128, 1024, 4096),  # for tests of the bench itself
 )}
 
 
