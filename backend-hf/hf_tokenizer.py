@@ -44,6 +44,7 @@ class HfTokenizer:
         self._added = {token: str(content.content) for token, content in added.items()}
         self._to_bytes = _converter(self._backend.decoder) if self._backend is not None else self._python_bytes
         self._bytes: dict[int, bytes] = {}
+        self._adds_bos = special.bos is not None and self._encode('', True)[:1] == [special.bos]
 
     @property
     def vocab_size(self) -> int:
@@ -76,7 +77,16 @@ class HfTokenizer:
         return (self._special.bos if self._special.bos is not None else min(self._special.eos, default=0),)
 
     def encode(self, text: str, add_special_tokens: bool) -> list[int]:
-        """Returns the ids of a text; special tokens written out in it become their ids."""
+        """Returns the ids of a text; special tokens written out in it become their ids.
+
+        A text that begins with the beginning-of-text token gets no second one, as harnesses that decode their tokens
+        into a prompt expect.
+        """
+        ids = self._encode(text, add_special_tokens)
+        is_doubled = add_special_tokens and self._adds_bos and ids[:2] == [self._special.bos] * 2
+        return ids[1:] if is_doubled else ids
+
+    def _encode(self, text: str, add_special_tokens: bool) -> list[int]:
         if self._backend is not None:
             return list(self._backend.encode(text, add_special_tokens=add_special_tokens).ids)
         with self._lock:

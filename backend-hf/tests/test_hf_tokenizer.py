@@ -103,6 +103,16 @@ def test_bos_is_added_only_when_asked_for(byte_level: Any) -> None:
     assert ours.encode('', False) == []
 
 
+def test_bos_written_out_is_not_doubled(byte_level: Any, metaspace: Any) -> None:
+    """lm-evaluation-harness without tokenized_requests sends the text of its tokens, <s> included."""
+    ours = adapter(byte_level)
+    assert ours.encode('<s>cat', True) == ours.encode('cat', True) == [0, *ours.encode('cat', False)]
+    assert ours.encode('<s><s>cat', True) == ours.encode('<s><s>cat', False)
+    assert ours.encode('<s>', True) == [0]
+    adds_none = adapter(metaspace)
+    assert adds_none.encode('<s><s>hello', True) == adds_none.encode('<s><s>hello', False)
+
+
 def test_spaces_are_not_cleaned_up(byte_level: Any) -> None:
     byte_level.clean_up_tokenization_spaces = True
     ours = adapter(byte_level)
