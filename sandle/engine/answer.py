@@ -7,6 +7,7 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 
 from sandle.engine.engine import Delta, Finished, FinishReason, GenerationRequest, Token
+from sandle.engine.penalties import Penalties
 from sandle.engine.runner import Tokenizer
 from sandle.engine.sequence import Sequence
 from sandle.engine.statistics import Recorder
@@ -56,7 +57,7 @@ class RequestHandle:
     def put(self, delta: Delta) -> None:
         """Hands a delta on; after the last choice's last one, the end. Engine thread only."""
         self._events.put(delta)
-        if all(answer.finish_reason for answer in self.answers):
+        if delta.finish_reason is not None and all(answer.finish_reason for answer in self.answers):
             is_cut = any(answer.finish_reason is FinishReason.LENGTH for answer in self.answers)
             self._end((FinishReason.LENGTH if is_cut else FinishReason.STOP).value)
             self._events.put(self.usage())
@@ -91,6 +92,7 @@ class Answer:
     prompt_tokens: list[Token] = field(default_factory=list)
     finish_reason: FinishReason | None = None
     last_token_s: float | None = None
+    penalties: Penalties | None = None
 
     def __post_init__(self) -> None:
         self.stops = StopFinder(self.request.params.stops)
@@ -101,29 +103,30 @@ class Answer:
         self.prompt_text += piece
         self.prompt_tokens.append(self._token(token, len(piece), logprob, top))
 
-    def emit_prompt(self) -> None:
-        """Hands on the prompt's text and tokens, for a request that wants an echo."""
+    def prompt_delta(self) -> Delta:
+        """Returns the prompt's text and tokens, for a request that wants an echo."""
         if not self.prompt_tokens:
             for token in self.sequence.tokens[:self.sequence.prompt_length]:
                 self.add_prompt_token(token, None, ())
         prompt = self.request.prompts[self.choice // self.request.candidates]
         text = prompt if isinstance(prompt, str) else self.prompt_text
-        self.handle.put(Delta(self.choice, text, tuple(self.prompt_tokens), is_prompt=True))
+        tokens = tuple(self.prompt_tokens)
         self.prompt_tokens.clear()
+        return Delta(self.choice, text, tokens, is_prompt=True)
 
-    def emit(self, token: int, logprob: float | None, top: Many[tuple[int, float]]) -> None:
-        """Takes in the sequence's newest token, hands on what it adds, and decides whether the answer ends with it."""
+    def add_token(self, token: int, logprob: float | None, top: Many[tuple[int, float]]) -> Delta:
+        """Takes in the sequence's newest token; returns what it adds, and decides whether the answer ends with it."""
         piece = self.detokenizer.add(self.tokenizer.token_bytes(token))
         text = self.stops.add(piece)
         self.finish_reason = reason = self._reason_to_end(token)
         if reason is not None and not self.stops.has_stopped:
             text += self.stops.flush()
-        self.handle.put(Delta(self.choice, text, (self._token(token, len(piece), logprob, top),), reason))
+        return Delta(self.choice, text, (self._token(token, len(piece), logprob, top),), reason)
 
-    def emit_nothing_more(self) -> None:
+    def add_nothing(self) -> Delta:
         """Ends an answer for which nothing was to be generated."""
         self.finish_reason = FinishReason.LENGTH
-        self.handle.put(Delta(self.choice, '', (), self.finish_reason))
+        return Delta(self.choice, '', (), self.finish_reason)
 
     def _token(self, token: int, length: int, logprob: float | None, top: Many[tuple[int, float]]) -> Token:
         return Token(token, self._name(token), length, logprob,

@@ -1,15 +1,22 @@
-"""Choosing tokens: pure functions on logits, the engine's only use of torch. Knows no sequences and no slots.
+"""Choosing tokens: pure functions on float32 logits [R, V] of R rows over V tokens. Knows no sequences and no slots.
 
-All of them take float32 logits and leave their arguments as they are. V is the size of the vocabulary.
+A row's choice has the same bits alone and in any batch, on one device: whatever is computed is computed of each element
+by itself, or along a row. Likelihoods are whole numbers, so that their sums are exact in whatever order they are made,
+and fast. Nothing waits for the device but whoever reads the result. Arguments are left as they are.
 """
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from sandle.engine.engine import SamplingParams
+
+LIKELIEST = 2 ** 40  # the weight of the likeliest token: 2 ** 22 tokens of it have a sum that an int64 can hold
+LEAST_TEMPERATURE = 1e-6  # below, float32 cannot tell it from greedy
+MOST_SELECTED = 256  # likeliest tokens: more than these are found faster by sorting all
+ROWS_AT_ONCE = 64  # so that scoring a long prompt needs no second copy of all its logits
 
 
 def uniform(key: tuple[int, int, int], position: int) -> float:
@@ -21,84 +28,136 @@ def uniform(key: tuple[int, int, int], position: int) -> float:
     return float(int.from_bytes(digest, 'little') >> 11) / 2 ** 53
 
 
-def logprobs(logits: torch.Tensor) -> torch.Tensor:
-    """Returns the model's own log probabilities, [..., V]: temperature 1, nothing cut off."""
-    return torch.log_softmax(logits, dim=-1)
+@torch.inference_mode()
+def logprobs(logits: torch.Tensor, tokens: Sequence[int], count: int) -> list[tuple[float, list[tuple[int, float]]]]:
+    """Returns, for each row, the logprob of its token, and the `count` most likely (token, logprob), most likely first.
 
-
-def top_logprobs(row: torch.Tensor, count: int) -> list[tuple[int, float]]:
-    """Returns the `count` most likely (token, logprob) of log probabilities [V], most likely first."""
-    if count == 0:
-        return []
-    values, tokens = torch.topk(row, min(count, row.shape[-1]))
-    return list(zip(tokens.tolist(), values.tolist()))
-
-
-def adjusted(logits: torch.Tensor, params: SamplingParams, prompt: Sequence[int], generated: Sequence[int],
-             banned: Sequence[int] = ()) -> torch.Tensor:
-    """Returns logits [V] with penalties, bias and banned tokens applied.
-
-    Presence and frequency penalties are OpenAI's: each generated token's logit loses its count times the one, and once
-    the other. The repetition penalty is CTRL's (Keskar et al. 2019): logits of tokens seen in prompt or answer are
-    divided by it where positive and multiplied where negative.
+    They are the model's own: temperature 1, nothing cut off. A token has the same float in both places.
     """
-    result = logits.clone()
-    if params.repetition_penalty != 1 and (prompt or generated):
-        seen = torch.tensor(sorted({*prompt, *generated}), device=logits.device)
-        values = result[seen]
-        result[seen] = torch.where(values > 0, values / params.repetition_penalty, values * params.repetition_penalty)
-    if generated and (params.presence_penalty or params.frequency_penalty):
-        counts = torch.bincount(torch.tensor(generated, device=logits.device), minlength=logits.shape[-1])
-        result -= params.frequency_penalty * counts + params.presence_penalty * (counts > 0)
-    for token, bias in params.logit_bias:
-        result[token] += bias
-    if banned:
-        result[list(banned)] = -torch.inf
+    result: list[tuple[float, list[tuple[int, float]]]] = []
+    for start in range(0, len(tokens), ROWS_AT_ONCE):
+        part = torch.log_softmax(logits[start:start + ROWS_AT_ONCE], dim=-1)
+        chosen = part.gather(-1, torch.tensor(tokens[start:start + ROWS_AT_ONCE], device=part.device)[:, None])
+        top = part.topk(min(count, part.shape[-1]))
+        result += [(logprob, list(zip(*row))) for logprob, row
+                   in zip(chosen[:, 0].tolist(), zip(top.indices.tolist(), top.values.tolist()))]
     return result
 
 
-def choose(logits: torch.Tensor, params: SamplingParams, noise: float) -> int:
-    """Returns the token chosen from logits [V]: the likeliest at temperature 0, else one drawn by `noise` in [0, 1).
+@torch.inference_mode()
+def choose(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Sequence[float]) -> torch.Tensor:
+    """Returns each row's token, int64 [R]: the likeliest at temperature 0, else one drawn by its noise in [0, 1).
 
-    Inverse transform sampling over the tokens that top-k, top-p, min-p and typical-p leave, in the order of their ids.
+    Only what top-k, then top-p, then min-p, then typical-p leave is drawn. Equally likely tokens rank by their ids.
     """
+    groups: dict[Callable[..., torch.Tensor], list[int]] = {}
+    for row, each in enumerate(params):
+        groups.setdefault(_method(each), []).append(row)
+    if len(groups) == 1:
+        return next(iter(groups))(logits, params, noises)
+    tokens = torch.empty(len(params), dtype=torch.long, device=logits.device)
+    for method, rows in groups.items():
+        at = torch.tensor(rows, device=logits.device)
+        tokens[at] = method(logits[at], [params[row] for row in rows], [noises[row] for row in rows])
+    return tokens
+
+
+def _method(params: SamplingParams) -> Callable[..., torch.Tensor]:
     if params.temperature == 0:
-        return int(logits.argmax())
-    logits = _truncated(logits.double() / params.temperature, params)
-    cumulative = logits.softmax(-1).cumsum(-1)  # [V], in float64: a large vocabulary's sum must not drift
-    token = int(torch.searchsorted(cumulative, noise * cumulative[-1], right=True))
-    return min(token, logits.shape[-1] - 1)
+        return _greedy
+    needs_ranks = params.top_k > 0 or params.top_p < 1 or params.typical_p < 1
+    return _drawn_of_ranked if needs_ranks else _drawn
 
 
-def _truncated(logits: torch.Tensor, params: SamplingParams) -> torch.Tensor:
-    """Returns logits [V] with the tokens that are not to be drawn at minus infinity."""
-    vocabulary = logits.shape[-1]
-    if 0 < params.top_k < vocabulary:
-        kept = logits.topk(params.top_k).indices
-        logits = _only(logits, kept)
-    if params.top_p < 1:
-        ranked, order = logits.sort(descending=True, stable=True)
-        before = ranked.softmax(-1).cumsum(-1) - ranked.softmax(-1)  # the share of all likelier tokens; 0 for the first
-        logits = _only(logits, order[before < params.top_p])
-    if params.min_p > 0:
-        probabilities = logits.softmax(-1)
-        logits = logits.masked_fill(probabilities < params.min_p * probabilities.max(), -torch.inf)
-    if params.typical_p < 1:
-        logits = _typical(logits, params.typical_p)
-    return logits
+def _greedy(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Sequence[float]) -> torch.Tensor:
+    return logits.argmax(-1)
 
 
-def _typical(logits: torch.Tensor, mass: float) -> torch.Tensor:
-    """Keeps the tokens whose surprise is closest to the entropy, until they hold `mass` (Meister et al. 2022)."""
-    log_p = logits.log_softmax(-1)
-    p = log_p.exp()
-    entropy = -torch.where(p > 0, p * log_p, 0).sum()
-    order = (-log_p - entropy).abs().argsort(stable=True)
-    before = p[order].cumsum(-1) - p[order]
-    return _only(logits, order[before < mass])
+def _drawn(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Sequence[float]) -> torch.Tensor:
+    weights = _weights(_scaled(logits, params))
+    if any(each.min_p > 0 for each in params):
+        weights = weights * (weights >= _least_weight(params, weights))
+    cumulative = weights.cumsum(-1)
+    return _drawn_index(cumulative, cumulative[:, -1:], noises)
 
 
-def _only(logits: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    result = torch.full_like(logits, -torch.inf)
-    result[kept] = logits[kept]
-    return result
+def _drawn_of_ranked(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Sequence[float]) -> torch.Tensor:
+    """Draws a rank among the likeliest tokens, and then finds the token that has this rank."""
+    scaled = _scaled(logits, params)
+    ranked = _ranked(scaled, params)  # [R, C], most likely first
+    weights = _weights(ranked)
+    kept = _kept(weights, params)  # [R, 1]
+    for row, each in enumerate(params):
+        if each.typical_p < 1:
+            weights[row, int(kept[row]):] = 0
+            weights[row] = _typical(weights[row], each.typical_p)
+    cumulative = weights.cumsum(-1)
+    rank = _drawn_index(cumulative, cumulative.gather(-1, kept - 1), noises)[:, None]
+    value = ranked.gather(-1, rank)  # [R, 1]
+    before = rank - torch.searchsorted(-ranked, -value)  # equally likely tokens of a better rank
+    return torch.searchsorted((scaled == value).cumsum(-1), before, right=True)[:, 0].clamp_(max=logits.shape[-1] - 1)
+
+
+def _scaled(logits: torch.Tensor, params: Sequence[SamplingParams]) -> torch.Tensor:
+    """Returns logits [R, V] at each row's temperature, the likeliest token's being 0."""
+    temperature = _column([max(each.temperature, LEAST_TEMPERATURE) for each in params], logits).float()
+    return (logits - logits.amax(-1, keepdim=True)).div_(temperature)
+
+
+def _ranked(scaled: torch.Tensor, params: Sequence[SamplingParams]) -> torch.Tensor:
+    """Returns the logits [R, C] in descending order, all of them or at least as many as each row's top-k leaves."""
+    if all(0 < each.top_k <= MOST_SELECTED for each in params):
+        return scaled.topk(min(max(each.top_k for each in params), scaled.shape[-1])).values
+    if scaled.device.type != 'cpu':
+        return scaled.sort(descending=True).values
+    ascending = scaled.neg()
+    ascending.numpy().sort()  # many times as fast as torch's
+    return ascending.neg_()
+
+
+def _weights(scaled: torch.Tensor) -> torch.Tensor:
+    return scaled.exp().mul_(LIKELIEST).long()
+
+
+def _kept(weights: torch.Tensor, params: Sequence[SamplingParams]) -> torch.Tensor:
+    """Returns how many [R, 1] of ranked weights [R, C] top-k, top-p and min-p leave; at least 1."""
+    count = weights.shape[-1]
+    cumulative = weights.cumsum(-1)
+    kept = _column([min(each.top_k, count) if each.top_k else count for each in params], weights).long()
+    if any(each.top_p < 1 for each in params):
+        top_p = _column([each.top_p for each in params], weights)
+        mass = (top_p * cumulative.gather(-1, kept - 1)).ceil().long()
+        # A token stays if all likelier ones together have less than the mass.
+        of_mass = torch.searchsorted(cumulative, mass).add_(1)
+        kept = torch.where(top_p < 1, torch.minimum(kept, of_mass), kept)
+    if any(each.min_p > 0 for each in params):
+        kept = torch.minimum(kept, (weights >= _least_weight(params, weights)).sum(-1, keepdim=True))
+    return kept
+
+
+def _least_weight(params: Sequence[SamplingParams], weights: torch.Tensor) -> torch.Tensor:
+    return _column([each.min_p * LIKELIEST for each in params], weights).long()
+
+
+def _typical(weights: torch.Tensor, mass: float) -> torch.Tensor:
+    """Returns weights [C] with 0 for what is not typical (Meister et al. 2022).
+
+    Kept are those whose surprise is closest to the entropy, until they hold `mass`.
+    """
+    shares = weights.double() / weights.sum()
+    surprise = -shares.log()
+    entropy = torch.where(shares > 0, shares * surprise, 0).sum()
+    order = (surprise - entropy).abs().argsort(stable=True)
+    before = shares[order].cumsum(-1) - shares[order]
+    kept = order[before < mass]
+    return torch.zeros_like(weights).index_copy_(0, kept, weights[kept])
+
+
+def _drawn_index(cumulative: torch.Tensor, total: torch.Tensor, noises: Sequence[float]) -> torch.Tensor:
+    """Returns the place [R] at which each row's sums [R, C] pass its noise's share of `total` [R, 1]."""
+    aim = torch.minimum((_column(noises, cumulative) * total).long(), total - 1)
+    return torch.searchsorted(cumulative, aim, right=True)[:, 0].clamp_(max=cumulative.shape[-1] - 1)
+
+
+def _column(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64, device=like.device)[:, None]

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 from sandle.engine import sampling
 from sandle.engine.answer import Answer, RequestHandle
+from sandle.engine.engine import Delta
+from sandle.engine.penalties import Penalties
 from sandle.engine.runner import LoadedModel
-from sandle.engine.scheduler import Scheduler
+from sandle.engine.scheduler import Plan, Scheduler
 from sandle.engine.sequence import Sequence
 from sandle.engine.statistics import Recorder
 from sandle.errors import ApiError
 
 if TYPE_CHECKING:
     import torch
+
+Score = tuple[float, Many[tuple[int, float]]]  # a token's logprob, and the likeliest tokens with theirs
 
 
 class Stepper:
@@ -63,66 +67,105 @@ class Stepper:
             queued_s = started_s - self._answers[sequence].handle.arrived_s
             self._recorder.admitted(sequence.prompt_length, sequence.computed_at_start, queued_s)
         model_started_s = time.monotonic()
-        for copy in plan.copies:
-            self.model.runner.copy_prefix(copy.source, copy.target, copy.length)
-        logits = self.model.runner.step(plan.work)  # [sum of work.logits, V]
+        logits = self._run(plan)
         model_s = time.monotonic() - model_started_s
-        row = 0
-        for sequence, work in zip(plan.sequences, plan.work):
-            if work.logits:
-                self._advance(self._answers[sequence], work.start, logits[row:row + work.logits])
-                row += work.logits
+        self._advance(plan, logits)
         self._recorder.step(time.monotonic() - started_s, model_s)
 
-    def _advance(self, answer: Answer, start: int, logits: 'torch.Tensor') -> None:
-        """Takes in a sequence's logits [rows, V], of the positions from `start` on, or of the last one."""
-        sequence = answer.sequence
-        if start < sequence.prompt_length and sequence.scores_prompt:
-            self._score_prompt(answer, start, logits)
-        if sequence.computed < len(sequence.tokens):
-            return
-        if sequence.generated == 0 and answer.request.echo:
-            answer.emit_prompt()
-        if sequence.params.max_tokens == 0:
-            answer.emit_nothing_more()
-        else:
-            self._generate(answer, logits[-1])
-        if answer.finish_reason is not None:
-            self._end(sequence)
+    def _run(self, plan: Plan) -> 'torch.Tensor':
+        """Returns the logits that the plan asks for, [sum of work.logits, V]."""
+        for copy in plan.copies:
+            self.model.runner.copy_prefix(copy.source, copy.target, copy.length)
+        return self.model.runner.step(plan.work)
 
-    def _generate(self, answer: Answer, logits: 'torch.Tensor') -> None:
-        sequence, params = answer.sequence, answer.sequence.params
-        prompt, generated = sequence.tokens[:sequence.prompt_length], sequence.tokens[sequence.prompt_length:]
-        banned = tuple(self.model.tokenizer.eos_ids) if len(generated) < params.min_tokens else ()
-        row = sampling.adjusted(logits, params, prompt, generated, banned)
-        token = sampling.choose(row, params, sampling.uniform(sequence.noise_key, len(sequence.tokens)))
-        logprob, top = self._logprobs(sampling.logprobs(logits), token, params.logprobs)
-        sequence.tokens.append(token)
-        self._record_token(answer)
-        answer.emit(token, logprob, top)
+    def _advance(self, plan: Plan, logits: 'torch.Tensor') -> None:
+        """Hands on what a step has brought: prompts' scores and, of the sequences computed to their end, a token."""
+        answers, rows = [], []
+        end = 0
+        for sequence, work in zip(plan.sequences, plan.work):
+            start, end = end, end + work.logits
+            answer = self._answers[sequence]
+            if sequence.scores_prompt and work.start < sequence.prompt_length:
+                self._score_prompt(answer, work.start, logits[start:end])
+            if sequence.computed == len(sequence.tokens):
+                answers.append(answer)
+                rows.append(end - 1)
+        self._echo(answers)
+        going_on = [(answer, row) for answer, row in zip(answers, rows) if answer.request.params.max_tokens]
+        if going_on:
+            rows = [row for _, row in going_on]
+            self._generate([answer for answer, _ in going_on], logits if len(rows) == len(logits) else logits[rows])
 
-    def _record_token(self, answer: Answer) -> None:
+    def _echo(self, answers: Many[Answer]) -> None:
+        """Hands on the prompts that are to be seen, and ends the answers that consist of nothing else."""
+        for answer in answers:
+            if answer.sequence.generated == 0 and answer.request.echo:
+                answer.handle.put(answer.prompt_delta())
+            if answer.request.params.max_tokens == 0:
+                self._hand_on(answer, answer.add_nothing())
+
+    def _generate(self, answers: Many[Answer], logits: 'torch.Tensor') -> None:
+        """Chooses a token for each answer from its row of logits [R, V], and hands it on."""
+        params = [answer.request.params for answer in answers]
+        noises = [sampling.uniform(answer.sequence.noise_key, len(answer.sequence.tokens)) for answer in answers]
+        tokens = sampling.choose(self._adjusted(answers, logits), params, noises).tolist()
+        scores = self._scores(answers, logits, tokens)
         now_s = time.monotonic()
+        for answer, token in zip(answers, tokens):
+            answer.sequence.tokens.append(token)
+            if answer.penalties is not None:
+                answer.penalties.add(token)
+            self._record_token(answer, now_s)
+            self._hand_on(answer, answer.add_token(token, *scores.get(answer, (None, ()))))
+
+    def _adjusted(self, answers: Many[Answer], logits: 'torch.Tensor') -> 'torch.Tensor':
+        """Returns the logits with the penalties, biases and forbidden tokens of those who have some."""
+        wanting = [row for row, answer in enumerate(answers) if Penalties.are_wanted(answer.request.params)]
+        if not wanting:
+            return logits
+        logits = logits.clone()
+        for row in wanting:
+            answer = answers[row]
+            if answer.penalties is None:
+                prompt = answer.sequence.tokens[:answer.sequence.prompt_length]
+                answer.penalties = Penalties(answer.request.params, prompt, self.model.tokenizer.eos_ids, logits[row])
+            answer.penalties.apply(logits[row])
+        return logits
+
+    @staticmethod
+    def _scores(answers: Many[Answer], logits: 'torch.Tensor', tokens: Many[int]) -> dict[Answer, Score]:
+        """Returns the logprobs of those who asked for some."""
+        scores: dict[Answer, Score] = {}
+        for count in {answer.request.params.logprobs for answer in answers}:
+            if count is not None:
+                rows = [row for row, answer in enumerate(answers) if answer.request.params.logprobs == count]
+                scored = sampling.logprobs(logits[rows], [tokens[row] for row in rows], count)
+                scores.update(zip((answers[row] for row in rows), scored))
+        return scores
+
+    @staticmethod
+    def _score_prompt(answer: Answer, start: int, logits: 'torch.Tensor') -> None:
+        """Notes the prompt's logprobs. Row i holds the logits after position start + i: they judge the next token."""
+        sequence = answer.sequence
+        if start == 0:
+            answer.add_prompt_token(sequence.tokens[0], None, ())
+        judged = sequence.tokens[start + 1:min(start + 1 + len(logits), sequence.prompt_length)]
+        scores = sampling.logprobs(logits[:len(judged)], judged, answer.request.params.logprobs or 0)
+        for token, score in zip(judged, scores):
+            answer.add_prompt_token(token, *score)
+
+    def _record_token(self, answer: Answer, now_s: float) -> None:
         if not answer.handle.has_first_token:
             answer.handle.has_first_token = True
             self._recorder.first_token(now_s - answer.handle.arrived_s)
         self._recorder.token(None if answer.last_token_s is None else now_s - answer.last_token_s)
         answer.last_token_s = now_s
 
-    def _score_prompt(self, answer: Answer, start: int, logits: 'torch.Tensor') -> None:
-        """Notes the prompt's logprobs. Row i holds the logits after position start + i: they judge the next token."""
-        sequence, request = answer.sequence, answer.request
-        prompt = sequence.tokens[:sequence.prompt_length]
-        if start == 0:
-            answer.add_prompt_token(prompt[0], None, ())
-        rows = sampling.logprobs(logits)
-        for row, token in zip(rows, prompt[start + 1:start + 1 + len(rows)]):
-            answer.add_prompt_token(token, *self._logprobs(row, token, request.params.logprobs))
-
-    @staticmethod
-    def _logprobs(row: 'torch.Tensor', token: int,
-                  count: int | None) -> tuple[float | None, Many[tuple[int, float]]]:
-        return (None, ()) if count is None else (float(row[token]), sampling.top_logprobs(row, count))
+    def _hand_on(self, answer: Answer, delta: Delta) -> None:
+        """Gives a delta to who waits for it; one that is the last frees its place first, for who comes next."""
+        if answer.finish_reason is not None:
+            self._end(answer.sequence)
+        answer.handle.put(delta)
 
     def _end(self, sequence: Sequence) -> None:
         self.scheduler.end(sequence)
