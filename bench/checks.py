@@ -75,6 +75,8 @@ def _overhead(running: Running, dialect: Dialect, place: Place, slots: int) -> C
     if STEP_S not in after or MODEL_S not in after:
         return place.check(name, 'the server does not say', limit, None)
     step_s, model_s = (after[key] - before.get(key, 0.0) for key in (STEP_S, MODEL_S))
+    if step_s == 0:
+        return place.check(name, 'no step was counted', limit, None)
     share = 1 - model_s / step_s
     return place.check(name, f'{share:.1%}', limit, share < OVERHEAD_SHARE)
 
