@@ -221,6 +221,8 @@ class Choice:
                  options: StubOptions) -> None:
         self._number = number
         self._prompt = prompt
+        sent = request.prompts[number // request.candidates]
+        self._prompt_text = sent if isinstance(sent, str) else None
         self._params = request.params
         self._vocabulary = vocabulary
         self._answer = vocabulary.encode(options.text)
@@ -242,7 +244,8 @@ class Choice:
             texts.append(text)
             tokens.append(shown)
         self.finish_reason = FinishReason.LENGTH if self._params.max_tokens == 0 else None
-        return Delta(self._number, ''.join(texts), tuple(tokens), self.finish_reason, is_prompt=True)
+        text = ''.join(texts) if self._prompt_text is None else self._prompt_text
+        return Delta(self._number, text, tuple(tokens), self.finish_reason, is_prompt=True)
 
     def step(self) -> Delta:
         """Generates a token."""

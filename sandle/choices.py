@@ -3,7 +3,8 @@
 Knows the shapes of the contract; knows nothing of threads, sockets or models.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 
 from sandle.engine.engine import Delta, Token
 from sandle.protocol import CompletionChoice, CompletionRequest, Logprobs
@@ -29,7 +30,7 @@ class ChoiceWriter:
     def add(self, delta: Delta) -> None:
         """Takes in what one step added."""
         self._text.append(delta.text)
-        self._tokens.extend(delta.tokens)
+        self._tokens.extend(_fitted(delta) if delta.is_prompt else delta.tokens)
         if not delta.is_prompt:
             self._generated += len(delta.tokens)
             self._logprob_sum += sum(token.logprob for token in delta.tokens if token.logprob is not None)
@@ -72,6 +73,22 @@ class ChoiceWriter:
             token_logprobs=[_shown(token.logprob) for token in self._tokens],
             top_logprobs=[_shown_top(token) for token in self._tokens],
             text_offset=offsets)
+
+
+def _fitted(echo: Delta) -> Iterator[Token]:
+    """Yields the tokens of an echo with the lengths that they have in its text, which is the prompt as it was sent.
+
+    Special tokens may be written out there, and the space may be missing that some tokenizers put before a text.
+    """
+    place = 0
+    for token in echo.tokens:
+        length = token.length
+        if length == 0 and echo.text.startswith(token.text, place):
+            length = len(token.text)
+        elif length > 0 and token.text.startswith(' ') and not echo.text.startswith(' ', place):
+            length -= 1
+        place += length
+        yield dataclasses.replace(token, length=length)
 
 
 def rank(writers: Sequence[ChoiceWriter], request: CompletionRequest) -> list[CompletionChoice]:

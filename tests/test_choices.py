@@ -154,3 +154,15 @@ def test_chunks_add_up_to_the_whole(tokens: list[tuple[str, int]], batch_size: i
             assert list(itertools.chain.from_iterable(getattr(chunk.logprobs, name) for chunk in chunks)) == getattr(
                 whole.logprobs, name)
             assert len(getattr(whole.logprobs, name)) == len(tokens)
+
+
+@pytest.mark.parametrize(('text', 'tokens', 'offsets'), [
+    ('<s>a<s>b', [('<s>', 0), ('a', 1), ('<s>', 0), ('b', 1)], [0, 3, 4, 7, 8]),  # special tokens written out
+    ('ab', [('<s>', 0), ('a', 1), ('b', 1)], [0, 0, 1, 2]),  # one that the tokenizer has added
+    ('a b', [(' a', 2), (' b', 2)], [0, 1, 3]),  # and a space that it has
+    (' a b', [(' a', 2), (' b', 2)], [0, 2, 4]),
+    ('é!', [(r'bytes:\xc3', 0), (r'bytes:\xa9', 1), ('!', 1)], [0, 0, 1, 2])])
+def test_offsets_of_an_echo_are_places_in_the_prompt_as_it_was_sent(text: str, tokens: list[tuple[str, int]],
+                                                                    offsets: list[int]) -> None:
+    echo = Delta(0, text, tuple(Token(1, name, length) for name, length in tokens), is_prompt=True)
+    assert logprobs_of(written([echo, delta('next')], logprobs=0, echo=True)).text_offset == offsets
