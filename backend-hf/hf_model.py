@@ -15,7 +15,7 @@ import transformers
 from hf_checkpoint import Checkpoint, gib, inspect
 from hf_device import Hardware, available_memory, choose_dtype, main_memory
 from hf_download import fetch
-from hf_runner import HfRunner
+from hf_runners import RunnerOptions, make_runner
 from hf_tokenizer import HfTokenizer, SpecialIds
 
 from sandle.catalog import CatalogEntry
@@ -85,18 +85,25 @@ class HfLoader:
         size = checkpoint.parameters * (1 if options.load_in_8bit else dtype.itemsize)
         self._check_memory(size, dtype)
         report(f'loading {gib(size)} of weights')
-        auto_model: Any = transformers.AutoModelForCausalLM  # Any: its result depends on its arguments
-        model, report_of_keys = auto_model.from_pretrained(
-            checkpoint.folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True,
-            **self._placement(), **FROM_FOLDER)
-        _check_keys(checkpoint.folder, report_of_keys)
-        model.eval()
+
+        def read() -> Any:  # Any: transformers' models share no typed base
+            auto_model: Any = transformers.AutoModelForCausalLM  # Any: its result depends on its arguments
+            model, report_of_keys = auto_model.from_pretrained(
+                checkpoint.folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True,
+                **self._placement(), **FROM_FOLDER)
+            _check_keys(checkpoint.folder, report_of_keys)
+            return model.eval()
+
+        model = read()
         tokenizer = self._tokenizer(checkpoint.folder, model)
         context_length = context_tokens(config, options.max_context_tokens)
         logger.info('loaded %s: %.0f M parameters as %s on %s, context %d tokens', checkpoint.folder,
                     checkpoint.parameters / 1e6, 'int8' if options.load_in_8bit else str(dtype).removeprefix('torch.'),
                     options.device, context_length)
-        return LoadedModel(HfRunner(model, options.slots), tokenizer, context_length)
+        report('preparing the weights')
+        memory = int(available_memory(options.device, self._hardware))
+        runner = make_runner(model, RunnerOptions(options.slots, context_length, memory), read)
+        return LoadedModel(runner, tokenizer, context_length)
 
     def _tokenizer(self, folder: Path, model: Any) -> HfTokenizer:  # Any: transformers' models share no typed base
         try:

@@ -4,20 +4,34 @@ Compared are the tokens and the logits by which they were chosen, in fp32: for a
 lengths, joined in mid-flight with its prompt in chunks, and continued from a prefix that the slot or another one held.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import hf_kernels
 import pytest
 import torch
+from hf_batched import BatchedRunner
+from hf_decoder import describe
 from hf_runner import HfRunner
-from tests.hf_families import COUNTS, FAMILIES, PROMPTS, VOCABULARY, tiny
+from tests.hf_families import CONTEXT, COUNTS, FAMILIES, PROMPTS, VOCABULARY, tiny
 
 from sandle.engine.runner import ModelRunner, Work
+
+BEYOND_BATCHED = ('opt-350m', 'llama-dynamic', 'mixtral', 'qwen2_moe', 'qwen3_moe', 'falcon', 'falcon-alibi', 'starcoder2',
+                  'gpt_bigcode', 'gpt_neo', 'stablelm', 'olmo2')
+
+
+def batched(model: Any, slots: int) -> ModelRunner:
+    """Returns a batched runner with a copy of a model, which it would empty."""
+    return BatchedRunner(describe(copy.deepcopy(model), CONTEXT), torch.float32, slots, hf_kernels.load())
+
 
 # Every runner, by the function that makes it from a model and a number of slots, and the families that it takes.
 RUNNERS: dict[str, tuple[Callable[[Any, int], ModelRunner], Sequence[str]]] = {
     'general': (HfRunner, list(FAMILIES)),
+    'batched': (batched, [family for family in FAMILIES if family not in BEYOND_BATCHED]),
 }
 SLOTS = 4
 TOLERANCE = 2e-4  # of logits of magnitude 10, between two orders of summation
