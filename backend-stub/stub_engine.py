@@ -211,7 +211,7 @@ class StubHandle:
 
     def _usage(self) -> Finished:
         return Finished(prompt_tokens=sum(map(len, self.prompt_ids)),
-                        completion_tokens=sum(choice.generated for choice in self._choices))
+                        completion_tokens=sum(choice.generated for choice in self._choices), queue_s=0.0)
 
 
 class Choice:

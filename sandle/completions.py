@@ -40,13 +40,19 @@ def add_routes(app: flask.Flask, engine: Engine, limits: CompletionLimits) -> No
     """Adds /v1/completions to an application, and the same below /m/{model}."""
 
     def post_completions(model: str | None = None) -> flask.Response:
-        body = addressing.with_model(http.read_json(), model)
-        return _complete(engine, wire.parse(protocol.CompletionRequest, body), limits)
+        try:
+            body = addressing.with_model(http.read_json(), model)
+            run = _start(engine, wire.parse(protocol.CompletionRequest, body), limits)
+        except errors.ApiError as error:
+            logger.info('completion refused status=%d param=%s reason=%s', error.status, error.param,
+                        error.code or error.type)
+            raise
+        return _respond(run)
 
     addressing.add_rules(app, '/v1/completions', post_completions, 'POST')
 
 
-def _complete(engine: Engine, request: protocol.CompletionRequest, limits: CompletionLimits) -> flask.Response:
+def _start(engine: Engine, request: protocol.CompletionRequest, limits: CompletionLimits) -> 'Run':
     info = find_model(engine, request.model)
     _check_support(request, info, limits)
     generation = _generation_request(request)
@@ -54,8 +60,11 @@ def _complete(engine: Engine, request: protocol.CompletionRequest, limits: Compl
         raise errors.InvalidRequestError(
             f'This request asks for {generation.candidates * len(generation.prompts)} sequences; at most '
             f'{limits.max_sequences_per_request} are allowed.', param='n' if request.best_of is None else 'best_of')
-    run = Run(request, engine.submit(generation), http.client_disconnected())
-    if not request.stream:
+    return Run(request, generation.id, engine.submit(generation), http.client_disconnected())
+
+
+def _respond(run: 'Run') -> flask.Response:
+    if not run.is_streamed:
         return as_json(run.fold())
     response = flask.Response(http.within_request(run.stream()), content_type=sse.CONTENT_TYPE,
                               headers=dict(sse.HEADERS))
@@ -94,11 +103,12 @@ def _ranks(request: protocol.CompletionRequest) -> bool:
 class Run:
     """One request on its way from the engine to its client. Used by the thread of that request."""
 
-    def __init__(self, request: protocol.CompletionRequest, handle: Handle, is_gone: Callable[[], bool]) -> None:
+    def __init__(self, request: protocol.CompletionRequest, generation_id: str, handle: Handle,
+                 is_gone: Callable[[], bool]) -> None:
         self._request = request
         self._handle = handle
         self._is_gone = is_gone
-        self._id = f'cmpl-{secrets.token_hex(12)}'
+        self._id = generation_id
         self._created = int(time.time())
         self._started_s = time.monotonic()
         self._usage: Finished | None = None
@@ -108,6 +118,11 @@ class Run:
         per_prompt = request.best_of or request.n
         self._writers = [ChoiceWriter(request, choice, handle.prompt_ids[choice // per_prompt])
                          for choice in range(count * per_prompt)]
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the client wants events."""
+        return self._request.stream
 
     def fold(self) -> protocol.Completion:
         """Waits for the whole answer. Raises the engine's ApiError, and ClientGoneError."""
@@ -158,9 +173,10 @@ class Run:
             return
         self._is_closed = True
         usage = self._handle.cancel() if self._usage is None else self._usage
-        logger.info('completion id=%s model=%s prompt_tokens=%d completion_tokens=%d seconds=%.3f reason=%s', self._id,
-                    self._request.model, usage.prompt_tokens, usage.completion_tokens,
-                    time.monotonic() - self._started_s, self._reason)
+        queue_seconds = '-' if usage.queue_s is None else f'{usage.queue_s:.3f}'
+        logger.info('completion id=%s model=%s prompt_tokens=%d completion_tokens=%d queue_seconds=%s seconds=%.3f '
+                    'reason=%s', self._id, self._request.model, usage.prompt_tokens, usage.completion_tokens,
+                    queue_seconds, time.monotonic() - self._started_s, self._reason)
 
     def _deltas(self) -> Iterator[Delta | None]:
         """Yields deltas, and None every POLL_S without one, until the end. Raises ClientGoneError."""

@@ -8,7 +8,7 @@ from typing import Any
 import flask
 import flask.testing
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
@@ -150,6 +150,7 @@ def test_choices_are_in_order_whatever_order_they_come_in(interleaved: bool) -> 
 
 @given(st.lists(st.text(max_size=5), min_size=1, max_size=4), st.booleans(), st.integers(0, 3), st.booleans(),
        st.none() | st.integers(0, 2))
+@settings(deadline=None)
 def test_unstreamed_answer_is_the_sum_of_the_stream(texts: list[str], interleaved: bool, batch_size: int,
                                                     return_token_ids: bool, logprobs: int | None) -> None:
     script = choices_script(texts, interleaved)

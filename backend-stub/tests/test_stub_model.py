@@ -1,6 +1,6 @@
 import math
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stub_model
@@ -11,6 +11,7 @@ tokens = st.integers(0, len(VOCABULARY) - 1)
 
 
 @given(st.integers(0, 2 ** 32 - 1), tokens, st.integers(0, stub_model.PROMPT_RANKS - 1), st.integers(0, 20))
+@settings(deadline=None)
 def test_logprobs_are_a_part_of_a_distribution(context: int, token: int, rank: int, alternatives: int) -> None:
     shown = stub_model.shown_token(VOCABULARY, token, 1, (context, rank, alternatives))
     assert shown.top is not None and shown.logprob is not None

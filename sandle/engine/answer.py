@@ -28,6 +28,7 @@ class RequestHandle:
         self.answers: list[Answer] = []
         self.arrived_s = time.monotonic()
         self.has_first_token = False
+        self.queue_s: float | None = None
         self._on_cancel = on_cancel
         self._recorder = recorder
         self._events: queue.SimpleQueue[Delta | Finished | ApiError] = queue.SimpleQueue()
@@ -52,7 +53,8 @@ class RequestHandle:
     def usage(self) -> Finished:
         """Returns the tokens used so far; each prompt counts once."""
         return Finished(prompt_tokens=sum(map(len, self.prompt_ids)),
-                        completion_tokens=sum(answer.sequence.generated for answer in self.answers))
+                        completion_tokens=sum(answer.sequence.generated for answer in self.answers),
+                        queue_s=self.queue_s)
 
     def put(self, delta: Delta) -> None:
         """Hands a delta on; after the last choice's last one, the end. Engine thread only."""

@@ -6,7 +6,7 @@ threads, many at once. Errors are `sandle.errors.ApiError`s: the wording of a re
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sandle.engine.statistics import EngineStatistics
@@ -122,10 +122,15 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of a request: every choice has had its last delta. Token counts as in `protocol.Usage`."""
+    """The end of a request: every choice has had its last delta. Token counts as in `protocol.Usage`.
+
+    `queue_s` is how many seconds passed before the first of its sequences was worked on, None if none was; as a
+    measurement it makes no difference between two ends.
+    """
 
     prompt_tokens: int
     completion_tokens: int
+    queue_s: float | None = field(default=None, compare=False)
 
 
 class Handle(Protocol):

@@ -64,8 +64,10 @@ class Stepper:
         started_s = time.monotonic()
         plan = self.scheduler.schedule()
         for sequence in plan.placed:
-            queued_s = started_s - self._answers[sequence].handle.arrived_s
-            self._recorder.admitted(sequence.prompt_length, sequence.computed_at_start, queued_s)
+            handle = self._answers[sequence].handle
+            queue_s = started_s - handle.arrived_s
+            handle.queue_s = queue_s if handle.queue_s is None else handle.queue_s
+            self._recorder.admitted(sequence.prompt_length, sequence.computed_at_start, queue_s)
         model_started_s = time.monotonic()
         logits = self._run(plan)
         model_s = time.monotonic() - model_started_s

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.rig import KEY, STUB, WRAPPER, Client, Server, serve, wait_for
+from tests.end_to_end.web_server import PROGRAM, Nginx, run_nginx
 
 HERE = Path(__file__).parent
 
@@ -66,3 +67,16 @@ def client_of() -> Iterator[Callable[..., Client]]:
         def make(server: Server, key: str | None = KEY) -> Client:
             return stack.enter_context(closing(Client(server.url, key)))
         yield make
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Callable[[int], Nginx]]:
+    """Returns a function that starts the page's nginx in front of a wrapper's port."""
+    if PROGRAM is None:
+        pytest.skip('nginx was not found')
+    with ExitStack() as stack:
+        def start(upstream_port: int) -> Nginx:
+            folder = tmp_path / f'nginx-{len(list(tmp_path.iterdir()))}'
+            folder.mkdir()
+            return stack.enter_context(run_nginx(folder, upstream_port))
+        yield start

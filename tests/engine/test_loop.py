@@ -334,3 +334,31 @@ def test_the_preloaded_model_is_tried_again_after_a_failure(start: Started, monk
     loader.broken.clear()
     eventually(engine.is_ready)
     collect(engine.submit(request('ab')))
+
+
+def test_end_says_how_long_a_request_waited_for_its_slot(start: Started) -> None:
+    loader = ScriptedLoader(slots=1)
+    engine = ready(start, loader)
+    loader.runners['first'].gate = gate = threading.Event()
+    first, second = engine.submit(request()), engine.submit(request())
+    time.sleep(0.05)
+    assert second.cancel().queue_s is None
+    third = engine.submit(request())
+    time.sleep(0.05)
+    gate.set()
+    (_, at_once), (_, later) = collect(first), collect(third)
+    assert at_once.queue_s is not None and later.queue_s is not None and at_once.queue_s < 0.05 <= later.queue_s
+
+
+def test_a_models_tokenizer_is_there_while_the_model_is(start: Started) -> None:
+    engine = ready(start, ScriptedLoader())
+    assert engine.tokenizer('first').detokenize(engine.tokenizer('first').encode('ab', True)) == '<s>ab'
+    with pytest.raises(errors.ModelNotFoundError):
+        engine.tokenizer('third')
+    with pytest.raises(errors.ModelLoadingError):
+        engine.tokenizer('second')
+    eventually(lambda: status(engine, 'second') is ModelStatus.READY)
+    assert engine.tokenizer('second').info.eos_token == '</s>'
+    engine.shutdown()
+    with pytest.raises(errors.ShuttingDownError):
+        engine.tokenizer('second')
