@@ -23,9 +23,8 @@ class Penalties:
         self._generated = 0
         self._ends = torch.tensor(sorted(ends), dtype=torch.long, device=row.device)
         self._offsets = torch.zeros(row.shape, device=row.device)  # [V], what bias and OpenAI's penalties add
-        self._is_seen = torch.zeros(row.shape, dtype=torch.bool, device=row.device)  # [V]
-        if params.repetition_penalty != 1:
-            self._is_seen[torch.tensor(sorted(set(prompt)), dtype=torch.long, device=row.device)] = True
+        self._seen = set(prompt)
+        self._seen_ids = torch.tensor(sorted(self._seen), dtype=torch.long, device=row.device)
         for token, bias in self._bias.items():
             self._offsets[token] = bias
 
@@ -42,13 +41,16 @@ class Penalties:
         params = self._params
         self._offsets[token] = (self._bias.get(token, 0.0) - params.presence_penalty
                                 - params.frequency_penalty * self._counts[token])
-        self._is_seen[token] = True
+        if token not in self._seen:
+            self._seen.add(token)
+            self._seen_ids = torch.cat((self._seen_ids, self._seen_ids.new_tensor([token])))
 
     def apply(self, row: torch.Tensor) -> None:
         """Changes logits [V] in place."""
         penalty = self._params.repetition_penalty
         if penalty != 1:
-            row.copy_(torch.where(self._is_seen, torch.where(row > 0, row / penalty, row * penalty), row))
+            seen = row[self._seen_ids]
+            row[self._seen_ids] = torch.where(seen > 0, seen / penalty, seen * penalty)
         row += self._offsets
         if self._generated < self._params.min_tokens:
             row[self._ends] = -torch.inf

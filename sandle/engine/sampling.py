@@ -94,8 +94,9 @@ def _drawn_of_ranked(logits: torch.Tensor, params: Sequence[SamplingParams], noi
     cumulative = weights.cumsum(-1)
     rank = _drawn_index(cumulative, cumulative.gather(-1, kept - 1), noises)[:, None]
     value = ranked.gather(-1, rank)  # [R, 1]
-    before = rank - torch.searchsorted(-ranked, -value)  # equally likely tokens of a better rank
-    return torch.searchsorted((scaled == value).cumsum(-1), before, right=True)[:, 0].clamp_(max=logits.shape[-1] - 1)
+    before = (rank - torch.searchsorted(-ranked, -value)).int()  # equally likely tokens of a better rank
+    likely = (scaled == value).cumsum(-1, dtype=torch.int32)  # [R, V], how many such tokens there are up to each id
+    return torch.searchsorted(likely, before, right=True)[:, 0].clamp_(max=logits.shape[-1] - 1)
 
 
 def _scaled(logits: torch.Tensor, params: Sequence[SamplingParams]) -> torch.Tensor:

@@ -141,7 +141,8 @@ class Stepper:
         for count in {answer.request.params.logprobs for answer in answers}:
             if count is not None:
                 rows = [row for row, answer in enumerate(answers) if answer.request.params.logprobs == count]
-                scored = sampling.logprobs(logits[rows], [tokens[row] for row in rows], count)
+                wanted = logits if len(rows) == len(answers) else logits[rows]
+                scored = sampling.logprobs(wanted, [tokens[row] for row in rows], count)
                 scores.update(zip((answers[row] for row in rows), scored))
         return scores
 
