@@ -1,0 +1,176 @@
+"""lm-evaluation-harness over HTTP: `local-completions` on backend-hf says what its own `hf` says of the weights.
+
+The embedded model, whose tokenizer begins every text with <s>, and a random one whose tokenizer adds nothing; in fp32.
+Of the harness' options those are varied that change what it sends: tokens or text, alone, in batches, concurrently.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import tokenizers
+import torch
+import transformers
+
+from tests.end_to_end.rig import ROOT, serve, wait_for
+from tests.harness.install import InstallError, install
+
+pytestmark = pytest.mark.e2e
+
+BACKEND = 'backend-hf/serve-backend-hf.py'
+TINY = ROOT / 'models/sandle-tiny'
+TOLERANCE = 1e-3
+ONE_THREAD = {'OMP_NUM_THREADS': '1'}  # on models this small, more only wait for each other
+LOAD_TIMEOUT_S = 60.0
+ASK_TIMEOUT_S = 240.0
+CAPITAL = 'Q: What is the capital of France?\nA:'
+STORY = 'Once upon a time, there was a little girl who lived in a small house near the forest. '
+CONTEXT = 128  # of both models
+
+SCORED = [
+    (CAPITAL, ' Paris'), (CAPITAL, ' London'), (CAPITAL, ' Rome, I think'), (CAPITAL + ' ', 'Paris'),
+    ('', 'The sun rises in the east'), ('', ' Paris'), ('1, 2, 3, 4,', ' 5, 6, 7'), ('A line\n\n', 'and\nanother\n'),
+    ('Der Fluß heißt', ' Donau 🎉 – 漢字'), ('</s>said <s> she,', ' twice'), (STORY, 'She had a cat.'),
+    (STORY * 3, STORY), ('12 + 7', '7'), ('x', 'y')]
+ROLLED = [['The cat sat on the mat.'], [STORY * 2], [CAPITAL + ' Paris\n\n']]
+CONTINUED = [
+    [CAPITAL, {'until': ['\n\n'], 'max_gen_toks': 12, 'do_sample': False}],
+    ['Once upon a time', {'until': ['.'], 'max_gen_toks': 40, 'do_sample': False}],
+    ['1, 2, 3, 4,', {'until': ['\n', ' 9'], 'max_gen_toks': 16, 'do_sample': False}],
+    [STORY, {'until': [' the'], 'max_gen_toks': 24, 'do_sample': False}]]
+REQUESTS = {
+    'loglikelihood': SCORED, 'loglikelihood_rolling': ROLLED, 'generate_until': CONTINUED,
+    # Past the context: cut from the left, or in several windows.
+    'loglikelihood long': [[STORY * 7, ' and then'], [STORY * 20, ' the end']],
+    'loglikelihood_rolling long': [[STORY * 14 + 'It ended.']]}
+SHORT = ['loglikelihood', 'loglikelihood_rolling', 'generate_until']
+LONG = ['loglikelihood long', 'loglikelihood_rolling long']
+
+# What local-completions is told, by the name of the variant.
+WAYS: dict[str, dict[str, Any]] = {
+    'tokens': {},
+    'tokens-batched': {'batch_size': 4},
+    'tokens-concurrent': {'num_concurrent': 8},
+    'tokens-batched-concurrent': {'batch_size': 3, 'num_concurrent': 4},
+    'text': {'tokenized_requests': False},
+    'text-batched': {'tokenized_requests': False, 'batch_size': 5},
+    'text-concurrent': {'tokenized_requests': False, 'num_concurrent': 6},
+    'text-batched-concurrent': {'tokenized_requests': False, 'batch_size': 2, 'num_concurrent': 3},
+    'remote': {'tokenizer_backend': 'remote', 'tokenizer': None, 'batch_size': 2, 'num_concurrent': 2},
+    'remote-text': {'tokenizer_backend': 'remote', 'tokenizer': None, 'tokenized_requests': False},
+}
+# The remote tokenizer cannot be told to begin with <s>, which the server then adds to text that was counted without it.
+MODELS = ['sandle_tiny', 'plain']  # fixtures
+CASES = [(model, way) for model in MODELS for way in WAYS if (model, way) != ('sandle_tiny', 'remote-text')]
+
+
+def save_plain_model(folder: Path) -> Path:
+    """Saves a random model with the embedded one's tokenizer, but without <s>. Its last token is often its next."""
+    torch.manual_seed(1)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(TINY)
+    tokenizer.backend_tokenizer.post_processor = tokenizers.processors.ByteLevel(trim_offsets=False)
+    config = transformers.GPT2Config(
+        vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=4, n_positions=CONTEXT, initializer_range=0.15,
+        bos_token_id=1, eos_token_id=2, pad_token_id=0)
+    auto_model: Any = transformers.AutoModelForCausalLM
+    model = auto_model.from_config(config)
+    model.transformer.wte.weight.data *= 10
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    settings = folder / 'tokenizer_config.json'
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {'add_bos_token': False}))
+    return folder
+
+
+def ask(folder: Path, models: dict[str, Any]) -> dict[str, Any]:
+    """Has the harness ask models; see answers.py."""
+    try:
+        harness = install()
+    except InstallError as error:
+        pytest.fail(f'lm-evaluation-harness is needed and is not there: {error}')
+    source, target = folder / 'asked.json', folder / 'answers.json'
+    source.write_text(json.dumps({'models': models, 'requests': REQUESTS}))
+    environment = {name: value for name, value in os.environ.items() if name != 'OPENAI_API_KEY'}
+    ended = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name('answers.py')), str(source), str(target)], text=True, cwd=folder,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=ASK_TIMEOUT_S,
+        env=environment | ONE_THREAD | {'PYTHONPATH': str(harness), 'HF_HUB_OFFLINE': '1', 'HF_HOME': str(folder)})
+    assert ended.returncode == 0, ended.stdout[-6000:]
+    answers: dict[str, Any] = json.loads(target.read_text())
+    return answers
+
+
+def local(url: str, name: str, kinds: list[str], **options: Any) -> dict[str, Any]:
+    """A local-completions model, as answers.py wants it."""
+    return {'model': 'local-completions', 'kinds': kinds, 'options': {
+        'model': name, 'base_url': f'{url}/v1/completions', 'max_length': CONTEXT, 'tokenizer_backend': 'huggingface',
+        'max_retries': 1, **options}}
+
+
+def hf(folder: Path, **options: Any) -> dict[str, Any]:
+    """The harness' own model. With N - 2 it uses as much as local-completions with N, which needs room to generate."""
+    return {'model': 'hf', 'kinds': SHORT + LONG, 'options': {
+        'pretrained': str(folder), 'device': 'cpu', 'dtype': 'float32', 'max_length': CONTEXT - 2, **options}}
+
+
+def ask_everything(name: str, folder: Path) -> dict[str, Any]:
+    """Returns everything that one model is asked, by the way it is asked; `hf` and `bare` are the harness' answers."""
+    is_tiny = name == 'sandle-tiny'
+    model = TINY if is_tiny else save_plain_model(folder / name)
+    name = name if is_tiny else str(model)
+    # The harness leaves <s> out of tokens unless it is told, and would count too few where the server adds it.
+    begins = {'add_bos_token': True} if is_tiny else {}
+    with serve(BACKEND, '--single-model', name, '--dtype', 'float32', '--max-context-tokens', str(CONTEXT),
+               '--max-batch-size', '6', '--max-batch-tokens', '48', environment=ONE_THREAD) as server:
+        server.wait_until_it_listens()
+        wait_for(lambda: requests.get(f'{server.url}/ready', timeout=10).status_code == 200, LOAD_TIMEOUT_S)
+        models = {'hf': hf(model), 'bare': hf(model, add_bos_token=False)}
+        for way, options in WAYS.items():
+            kinds = SHORT if 'text' in way else SHORT + LONG
+            models[way] = local(server.url, name, kinds, **{'tokenizer': str(model)} | begins | options)
+        return ask(folder, models)
+
+
+@pytest.fixture(scope='module')
+def sandle_tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """See ask_everything."""
+    return ask_everything('sandle-tiny', tmp_path_factory.mktemp('sandle-tiny'))
+
+
+@pytest.fixture(scope='module')
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """See ask_everything."""
+    return ask_everything('plain', tmp_path_factory.mktemp('plain'))
+
+
+@pytest.mark.parametrize(('model', 'way'), CASES)
+def test_local_completions_says_what_hf_says(request: pytest.FixtureRequest, model: str, way: str) -> None:
+    answers = request.getfixturevalue(model)
+    found, wanted = answers[way], answers['bare' if way.startswith('remote') else 'hf']
+    for kind in [kind for kind in found if kind.startswith('loglikelihood')]:
+        scores, flags = split(found[kind])
+        wanted_scores, wanted_flags = split(wanted[kind])
+        assert scores == pytest.approx(wanted_scores, abs=TOLERANCE, rel=0), kind
+        assert flags == wanted_flags, kind
+    assert found['generate_until'] == wanted['generate_until']
+
+
+def split(answers: list[Any]) -> tuple[list[float], list[bool]]:
+    """Returns the scores, and whether each is the likeliest continuation's, where the kind of request asks for that."""
+    pairs = [answer for answer in answers if isinstance(answer, list)]
+    return [score for score, _ in pairs] or answers, [is_greedy for _, is_greedy in pairs]
+
+
+@pytest.mark.parametrize('model', MODELS)
+def test_questions_could_have_found_a_difference(request: pytest.FixtureRequest, model: str) -> None:
+    for answers in map(request.getfixturevalue(model).get, ('hf', 'bare')):
+        scores, flags = split(answers['loglikelihood'])
+        assert set(flags) == {False, True}
+        assert len({round(score, 3) for score in scores}) == len(SCORED) - 1  # one is asked twice, with the space moved
+        assert len(set(answers['generate_until'])) == len(CONTINUED)
+        assert all(score < -10 for score in answers['loglikelihood_rolling long'])
