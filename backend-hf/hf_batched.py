@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import hf_kernels
+import hf_quantize
 import torch
 from hf_decoder import Affine, Decoder, DecoderLayer, Norm
 from torch.nn import functional
@@ -23,14 +24,18 @@ PER_UNIT = {torch.bfloat16: 2, torch.float32: 1}
 
 
 class BatchedRunner:
-    """See sandle.engine.runner.ModelRunner. `decoder` is emptied; `dtype` is of the weights and of the caches."""
+    """See sandle.engine.runner.ModelRunner. `decoder` is emptied; `dtype` is of the activations and of the caches.
 
-    def __init__(self, decoder: Decoder, dtype: torch.dtype, slots: int, kernels: hf_kernels.Kernels) -> None:
+    The layers' weights have that format too, unless `bits` says 8 or 4; embeddings and head always do.
+    """
+
+    def __init__(self, decoder: Decoder, dtype: torch.dtype, slots: int, kernels: hf_kernels.Kernels,
+                 bits: int | None = None) -> None:
         self.dtype = dtype
         self._kernels: hf_kernels.Kernels | None = kernels
         self._slots = slots
         self._vocabulary = decoder.head.weight.shape[0]
-        self._packer = _Packer(dtype)
+        self._packer = _Packer(dtype, bits)
         self._keys, self._values = _caches(decoder, dtype, slots)
         self._model = self._pack(decoder, dtype)
         self._parameters = self._packer.parameters
@@ -75,7 +80,7 @@ class BatchedRunner:
 
     def _pack(self, decoder: Decoder, dtype: torch.dtype) -> hf_kernels.Decoder:
         pack, padded = self._packer, _up(decoder.head_size, LANES)
-        head = pack.linear(decoder.head.weight, decoder.head.bias)
+        head = pack.linear(decoder.head.weight, decoder.head.bias, is_quantized=False)
         rotations = [pack.keep(table.float()) for table in decoder.rotations]
         layers = (hf_kernels.Layer * len(decoder.modules))()
         for index, module in enumerate(decoder.modules):
@@ -104,7 +109,7 @@ class BatchedRunner:
         pack = self._packer
         qkv = [_padded_heads(part, decoder.head_size, padded) for part in (layer.query, layer.key, layer.value)]
         biases = [part.bias for part in qkv if part.bias is not None]
-        out = layer.out.weight.unflatten(1, (decoder.heads, decoder.head_size))
+        out = layer.out.weight.reshape(-1, decoder.heads, decoder.head_size)
         out = functional.pad(out, (0, padded - decoder.head_size)).flatten(1)
         return hf_kernels.Layer(
             attention_norm=pack.norm(layer.attention_norm), mlp_norm=pack.norm(layer.mlp_norm),
@@ -121,8 +126,9 @@ class BatchedRunner:
 class _Packer:
     """Lays tensors out for the kernels and keeps them alive in `kept`; returns their addresses."""
 
-    def __init__(self, dtype: torch.dtype) -> None:
+    def __init__(self, dtype: torch.dtype, bits: int | None) -> None:
         self._dtype = dtype
+        self._bits = bits
         self.kept: list[Any] = []  # Any: tensors, and arrays of structures
         self.parameters = 0  # of matrices
 
@@ -141,17 +147,32 @@ class _Packer:
             return hf_kernels.Norm()
         return hf_kernels.Norm(self.keep(norm.weight), self.keep_optional(norm.bias), norm.epsilon, norm.kind)
 
-    def linear(self, weight: torch.Tensor, bias: torch.Tensor | None, depth: int = 0) -> hf_kernels.Linear:
-        """Packs [outputs, inputs] in panels of LANES outputs, padded with zeros; `depth` is the least number of inputs."""
-        unit = PER_UNIT[self._dtype]
+    def linear(self, weight: torch.Tensor, bias: torch.Tensor | None, depth: int = 0,
+               is_quantized: bool = True) -> hf_kernels.Linear:
+        """Packs [outputs, inputs] in panels of LANES outputs, padded with zeros to at least `depth` inputs."""
+        bits = self._bits if is_quantized else None
         self.parameters += weight.numel()
-        columns, inputs = _up(weight.shape[0], LANES), _up(max(weight.shape[1], depth), unit)
-        whole = weight.to(self._dtype)
-        if whole.shape != (columns, inputs):
-            whole = functional.pad(whole, (0, inputs - whole.shape[1], 0, columns - whole.shape[0]))
-        packed = whole.view(columns // LANES, LANES, inputs // unit, unit).transpose(1, 2).contiguous()
+        columns = _up(weight.shape[0], LANES)
+        inputs = _up(max(weight.shape[1], depth), hf_quantize.GROUP if bits else PER_UNIT[self._dtype])
+        whole = functional.pad(weight, (0, inputs - weight.shape[1], 0, columns - weight.shape[0]))
         padded = None if bias is None else functional.pad(bias.float(), (0, columns - bias.shape[0]))
-        return hf_kernels.Linear(self.keep(packed), self.keep_optional(padded), columns, inputs)
+        packed = hf_kernels.Linear(bias=self.keep_optional(padded), columns=columns, depth=inputs)
+        if bits is None:
+            packed.weight = self.keep(_panels(whole.to(self._dtype), PER_UNIT[self._dtype]))
+            return packed
+        numbers, scales = hf_quantize.quantize(whole, bits)
+        pairs = _panels(numbers, 2)  # [panels, pairs, LANES, 2]
+        if bits == 4:
+            pairs = (pairs[..., 0] + 8) | (pairs[..., 1] + 8) << 4
+        packed.weight, packed.bits = self.keep(pairs), bits
+        packed.scales = self.keep(_panels(scales, 1))
+        return packed
+
+
+def _panels(matrix: torch.Tensor, unit: int) -> torch.Tensor:
+    """Returns [columns, depth] as [columns / LANES, depth / unit, LANES, unit]."""
+    columns, depth = matrix.shape
+    return matrix.reshape(columns // LANES, LANES, depth // unit, unit).transpose(1, 2).contiguous()
 
 
 def cache_bytes(decoder: Decoder, dtype: torch.dtype) -> int:
@@ -176,8 +197,8 @@ def _padded_heads(part: Affine, size: int, padded: int) -> Affine:
     """Returns a projection to heads with each head's outputs padded with zeros."""
     if size == padded:
         return part
-    weight = functional.pad(part.weight.unflatten(0, (-1, size)), (0, 0, 0, padded - size)).flatten(0, 1)
-    bias = None if part.bias is None else functional.pad(part.bias.unflatten(0, (-1, size)),
+    weight = functional.pad(part.weight.reshape(-1, size, part.weight.shape[1]), (0, 0, 0, padded - size)).flatten(0, 1)
+    bias = None if part.bias is None else functional.pad(part.bias.view(-1, size),
                                                          (0, padded - size)).flatten()
     return Affine(weight, bias)
 

@@ -173,8 +173,8 @@ def _llama(model: Any, positions: int) -> Decoder:
     return Decoder(
         config.hidden_size, config.num_attention_heads, config.num_key_value_heads, head_size, positions,
         _activation(getattr(config, 'hidden_activation', None) or config.hidden_act), scale ** -0.5,
-        inner.embed_tokens.weight, norm(inner.norm), _affine(model.lm_head), _is_tied(model), tuple(inner.layers), layer,
-        Rotation.HALVES, rotations, attention_cap=getattr(config, 'attn_logit_softcapping', None) or 0.0,
+        inner.embed_tokens.weight, norm(inner.norm), _affine(model.lm_head), _is_tied(model), tuple(inner.layers),
+        layer, Rotation.HALVES, rotations, attention_cap=getattr(config, 'attn_logit_softcapping', None) or 0.0,
         logit_cap=getattr(config, 'final_logit_softcapping', None) or 0.0,
         embedding_scale=_stored(config.hidden_size ** 0.5, inner.embed_tokens.weight) if is_gemma else 1.0)
 

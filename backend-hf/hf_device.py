@@ -75,12 +75,12 @@ def choose_device(option: str, hardware: Hardware) -> str:
     return option
 
 
-def check_load_in_8bit(device: str) -> None:
-    """Raises DeviceError when --load-in-8bit cannot work on a device (as `choose_device` returns it)."""
-    if not device.startswith('cuda'):
-        raise DeviceError('--load-in-8bit needs a CUDA GPU and is not available on this machine; leave it out.')
-    if importlib.util.find_spec('bitsandbytes') is None:
-        raise DeviceError('--load-in-8bit needs the package bitsandbytes, which is not installed here: '
+def check_quantization(bits: int, device: str) -> None:
+    """Raises DeviceError when --load-in-8bit or 4bit cannot work on a device (as `choose_device` returns it)."""
+    if device == 'mps':
+        raise DeviceError(f'--load-in-{bits}bit is for CPUs and for CUDA GPUs; leave it out.')
+    if device.startswith('cuda') and importlib.util.find_spec('bitsandbytes') is None:
+        raise DeviceError(f'--load-in-{bits}bit on a GPU needs the package bitsandbytes, which is not installed here: '
                           'pip install bitsandbytes.')
 
 

@@ -61,7 +61,8 @@ class Linear(ctypes.Structure):
     """A packed matrix."""
 
     _fields_ = [('weight', ctypes.c_void_p), ('bias', ctypes.c_void_p), ('columns', ctypes.c_int64),
-                ('depth', ctypes.c_int64)]
+                ('depth', ctypes.c_int64), ('scales', ctypes.c_void_p), ('bits', ctypes.c_int32),
+                ('unused', ctypes.c_int32)]
 
 
 class Layer(ctypes.Structure):
@@ -140,7 +141,7 @@ def processor_flags() -> frozenset[str]:
 
 
 def compile_build(build: Build, folder: Path) -> Path:
-    """Compiles a build into a folder, unless it is there from the same source; returns its file. Raises KernelsError."""
+    """Returns a build's file in a folder, compiled unless it is there from the same source. Raises KernelsError."""
     digest = hashlib.sha256(SOURCE.read_bytes() + repr((build.flags, FLAGS)).encode()).hexdigest()[:16]
     path = folder / f'{build.name}-{digest}.so'
     if path.is_file():

@@ -39,7 +39,7 @@ class LoadOptions:
     device: str = 'cpu'
     dtype: str = 'auto'
     offload_dir: Path | None = None
-    load_in_8bit: bool = False
+    bits: int | None = None  # of quantized weights, 8 or 4
     slots: int = 16
     max_context_tokens: int | None = None
 
@@ -82,7 +82,9 @@ class HfLoader:
         config._attn_implementation = 'eager' if caps_scores else None
         dtype = choose_dtype(options.dtype, options.device, self._hardware, checkpoint.parameters,
                              int(available_memory(options.device, self._hardware) / HEADROOM))
-        size = checkpoint.parameters * (1 if options.load_in_8bit else dtype.itemsize)
+        is_quantized_by_library = options.bits is not None and options.device != 'cpu'  # on a CPU the runner does it
+        bits = options.bits if options.bits is not None and is_quantized_by_library else 8 * dtype.itemsize
+        size = checkpoint.parameters * bits // 8
         self._check_memory(size, dtype)
         report(f'loading {gib(size)} of weights')
 
@@ -98,11 +100,12 @@ class HfLoader:
         tokenizer = self._tokenizer(checkpoint.folder, model)
         context_length = context_tokens(config, options.max_context_tokens)
         logger.info('loaded %s: %.0f M parameters as %s on %s, context %d tokens', checkpoint.folder,
-                    checkpoint.parameters / 1e6, 'int8' if options.load_in_8bit else str(dtype).removeprefix('torch.'),
+                    checkpoint.parameters / 1e6,
+                    str(dtype).removeprefix('torch.') if options.bits is None else f'int{options.bits}',
                     options.device, context_length)
         report('preparing the weights')
         memory = int(available_memory(options.device, self._hardware))
-        runner = make_runner(model, RunnerOptions(options.slots, context_length, memory), read)
+        runner = make_runner(model, RunnerOptions(options.slots, context_length, memory, options.bits), read)
         return LoadedModel(runner, tokenizer, context_length)
 
     def _tokenizer(self, folder: Path, model: Any) -> HfTokenizer:  # Any: transformers' models share no typed base
@@ -128,9 +131,9 @@ class HfLoader:
         """Returns the arguments that say where the weights go."""
         options = self._options
         placement: dict[str, Any] = {}
-        if options.load_in_8bit:
+        if options.bits is not None and options.device != 'cpu':
             library: Any = transformers
-            placement['quantization_config'] = library.BitsAndBytesConfig(load_in_8bit=True)
+            placement['quantization_config'] = library.BitsAndBytesConfig(**{f'load_in_{options.bits}bit': True})
         if options.offload_dir is not None:
             placement['offload_folder'] = str(options.offload_dir)
         if options.device == 'cuda':

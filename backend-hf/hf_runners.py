@@ -19,7 +19,9 @@ from sandle.engine.runner import LoadError, ModelRunner, Work
 logger = logging.getLogger(__name__)
 
 PROBE_TOKENS = 24
-MOST_DEVIATION = {torch.float32: 1e-3, torch.bfloat16: 0.1}  # root mean square, in standard deviations of the logits
+# Root mean square, in standard deviations of the logits. A runner that is wrong is off by about one of them.
+MOST_DEVIATION = {torch.float32: 1e-3, torch.bfloat16: 0.1}
+MOST_DEVIATION_QUANTIZED = {8: 0.15, 4: 0.6}
 CACHE_SHARE = 0.9  # of the memory left beside the weights
 
 Model = Any  # transformers' models share no typed base
@@ -27,11 +29,12 @@ Model = Any  # transformers' models share no typed base
 
 @dataclass(frozen=True, slots=True)
 class RunnerOptions:
-    """What a runner is for. `memory_bytes` is what is free beside the weights."""
+    """What a runner is for. `memory_bytes` is what is free beside the weights; `bits` is of weights to be quantized."""
 
     slots: int
     context_length: int
     memory_bytes: int
+    bits: int | None = None
 
 
 def make_runner(model: Model, options: RunnerOptions, reload: Callable[[], Model]) -> ModelRunner:
@@ -48,14 +51,15 @@ def make_runner(model: Model, options: RunnerOptions, reload: Callable[[], Model
         except (UnknownDecoderError, hf_kernels.KernelsError) as error:
             reason = str(error)
     if reason is not None:
+        _check_can_be_general(options, model, reason)
         logger.info('runner: general, one sequence after the other (%s)', reason)
         return HfRunner(model, options.slots)
     dtype = model.dtype
     slots = _slots_that_fit(options, cache_bytes(decoder, dtype))
     probe, expected = _probe(model)
-    runner = BatchedRunner(decoder, dtype, slots, kernels)
+    runner = BatchedRunner(decoder, dtype, slots, kernels, options.bits)
     deviation = _deviation(runner, probe, expected)
-    if deviation <= MOST_DEVIATION[dtype]:
+    if deviation <= (MOST_DEVIATION[dtype] if options.bits is None else MOST_DEVIATION_QUANTIZED[options.bits]):
         logger.info('runner: batched, %d slots of %d tokens (off the model by %.1g of its spread)', slots,
                     options.context_length, deviation)
         return runner
@@ -63,7 +67,9 @@ def make_runner(model: Model, options: RunnerOptions, reload: Callable[[], Model
                    'spread, which should be reported', deviation)
     runner.release()
     del decoder, runner
-    return HfRunner(reload(), options.slots)
+    model = reload()
+    _check_can_be_general(options, model, 'the kernels do not reproduce this model')
+    return HfRunner(model, options.slots)
 
 
 def _why_general(model: Model) -> str | None:
@@ -75,6 +81,11 @@ def _why_general(model: Model) -> str | None:
     if any(parameter.dtype not in PER_UNIT for parameter in model.parameters()):
         return 'its weights are of several formats'
     return None
+
+
+def _check_can_be_general(options: RunnerOptions, model: Model, reason: str) -> None:
+    if options.bits is not None and model.device.type == 'cpu':
+        raise LoadError(f'This model cannot be loaded with {options.bits}-bit weights on a CPU: {reason}.')
 
 
 def _slots_that_fit(options: RunnerOptions, slot_bytes: int) -> int:

@@ -47,19 +47,19 @@ def read_models(file: pathlib.Path, single: str | None) -> tuple[CatalogEntry, .
 
 
 def make_loader(models: tuple[CatalogEntry, ...], device: str, dtype: str, offload_dir: pathlib.Path | None,
-                load_in_8bit: bool, slots: int, max_context_tokens: int | None) -> HfLoader:
+                bits: int | None, slots: int, max_context_tokens: int | None) -> HfLoader:
     """Returns a loader for this machine. Raises click.UsageError for what it does not have."""
     hardware = hf_device.detect()
     try:
         chosen = hf_device.choose_device(device, hardware)
         hf_device.check_dtype(dtype, chosen)
-        if load_in_8bit:
-            hf_device.check_load_in_8bit(chosen)
+        if bits is not None:
+            hf_device.check_quantization(bits, chosen)
         if offload_dir is not None:
             hf_device.make_offload_dir(offload_dir)
     except hf_device.DeviceError as error:
         raise click.UsageError(str(error)) from None
-    return HfLoader(models, LoadOptions(chosen, dtype, offload_dir, load_in_8bit, slots, max_context_tokens), hardware)
+    return HfLoader(models, LoadOptions(chosen, dtype, offload_dir, bits, slots, max_context_tokens), hardware)
 
 
 @click.command(context_settings=options.CONTEXT_SETTINGS, help=__doc__)
@@ -72,7 +72,8 @@ def make_loader(models: tuple[CatalogEntry, ...], device: str, dtype: str, offlo
               show_default='models.json', help='JSON file with the models on offer; the first one is loaded at start.')
 @click.option('-d', '--offload-dir', type=click.Path(path_type=pathlib.Path), default=None,
               help='Folder for the weights that do not fit into memory; made if it is not there.')
-@click.option('-8', '--load-in-8bit', is_flag=True, help='Load weights as 8-bit integers (CUDA and bitsandbytes only).')
+@click.option('-8', '--load-in-8bit', is_flag=True, help='Load weights as 8-bit integers.')
+@click.option('-4', '--load-in-4bit', is_flag=True, help='Load weights as 4-bit integers: the least memory.')
 @click.option('--dtype', type=click.Choice(['auto', *hf_device.DTYPES]), default='auto',
               help='Number format of the weights; auto chooses by device, hardware and size of the model.')
 @click.option('--device', default='auto', metavar='auto|cpu|cuda|cuda:N|mps',
@@ -87,13 +88,18 @@ def make_loader(models: tuple[CatalogEntry, ...], device: str, dtype: str, offlo
               help='Prompts times n (or best_of) of one request at most.')
 @click.option('--max-logprobs', type=click.IntRange(0), default=20, help='Largest value of logprobs in a request.')
 def main(host: str, port: int, log_level: str, max_body_bytes: int, drain_timeout_s: float, single_model: str | None,
-         models_file: pathlib.Path, offload_dir: pathlib.Path | None, load_in_8bit: bool, dtype: str, device: str,
-         max_batch_size: int, max_batch_tokens: int, max_queue: int, max_context_tokens: int | None,
-         max_sequences_per_request: int, max_logprobs: int) -> None:
+         models_file: pathlib.Path, offload_dir: pathlib.Path | None, load_in_8bit: bool, load_in_4bit: bool,
+         dtype: str, device: str, max_batch_size: int, max_batch_tokens: int, max_queue: int,
+         max_context_tokens: int | None, max_sequences_per_request: int, max_logprobs: int) -> None:
     """Reads options, builds, serves. (The help text is the module's.)"""
     log.configure(log_level)
     models = read_models(models_file, single_model)
-    loader = make_loader(models, device, dtype, offload_dir, load_in_8bit, max_batch_size, max_context_tokens)
+    if load_in_8bit and load_in_4bit:
+        raise click.UsageError('--load-in-8bit and --load-in-4bit exclude each other.')
+    bits = 8 if load_in_8bit else 4 if load_in_4bit else None
+    if bits is not None and offload_dir is not None:
+        raise click.UsageError(f'--load-in-{bits}bit and --offload-dir exclude each other.')
+    loader = make_loader(models, device, dtype, offload_dir, bits, max_batch_size, max_context_tokens)
     started = int(time.time())
     infos = [ModelInfo(model.id, model.description, model.owned_by, started, ModelStatus.AVAILABLE, CAPABILITIES)
              for model in models]

@@ -9,6 +9,7 @@
 // Layouts. A *unit* is what one lane multiplies at once: two bfloat16 (the lower half first) or one float32. Sixteen
 // columns make a *panel*.
 //   weights      [columns / 16][depth in units][16]
+//   quantized    [columns / 16][depth / 2][16] pairs of numbers, which become weights a panel at a time
 //   activations  [rows / 8][depth in units][8]
 //   keys         [slot][kv head][positions / 16][head size in units][16 positions]
 //   values       [slot][kv head][head size / 16][positions in units][16 dimensions]
@@ -34,7 +35,7 @@ typedef float vfloat __attribute__((vector_size(64)));
 typedef uint32_t vuint __attribute__((vector_size(64)));
 typedef int32_t vint __attribute__((vector_size(64)));
 
-constexpr int LANES = 16, TILE = 8, BLOCK_TILES = 12;
+constexpr int LANES = 16, TILE = 8, BLOCK_TILES = 12, GROUP = 32;
 
 enum Norm { NO_NORM = 0, RMS_NORM = 1, LAYER_NORM = 2 };
 enum Activation { SILU = 0, GELU_TANH = 1, GELU_ERF = 2, RELU = 3 };
@@ -53,7 +54,9 @@ struct Normalizer {
 struct Linear {
     const void *weight;
     const float *bias;  // may be null; padded as the columns are
-    int64_t columns, depth;  // both padded: to 16, and to whole units
+    int64_t columns, depth;  // both padded: to 16, and to whole units; where quantized to whole groups
+    const float *scales;  // [columns / 16][depth / 32][16]; null where the weights are as the activations
+    int32_t bits, unused;  // of a quantized weight, 8 or 4: signed bytes, or nibbles (the lower one first) less 8
 };
 
 struct Layer {
@@ -240,6 +243,72 @@ template <class Unit> struct Tiles {
     }
 };
 
+// ---- quantized weights ----
+
+typedef uint8_t vbytes __attribute__((vector_size(16)));
+typedef uint16_t vshort __attribute__((vector_size(32)));
+
+// The two numbers of each column in a pair of a panel, times the columns' scales.
+inline void unpack_pair(const Linear &linear, int64_t pair, vfloat scale, vfloat &even, vfloat &odd) {
+    vint low, high;
+    if (linear.bits == 8) {
+        vshort stored;
+        memcpy(&stored, static_cast<const uint8_t *>(linear.weight) + pair * 32, sizeof stored);
+        const vint wide = __builtin_convertvector(stored, vint);
+        low = (wide << 24) >> 24;
+        high = (wide << 16) >> 24;
+    } else {
+        vbytes stored;
+        memcpy(&stored, static_cast<const uint8_t *>(linear.weight) + pair * 16, sizeof stored);
+        const vint wide = __builtin_convertvector(stored, vint);
+        low = (wide & 15) - 8;
+        high = (wide >> 4) - 8;
+    }
+    even = __builtin_convertvector(low, vfloat) * scale;
+    odd = __builtin_convertvector(high, vfloat) * scale;
+}
+
+inline void put_pair(vfloat even, vfloat odd, vfloat *to) {
+    to[0] = even;
+    to[1] = odd;
+}
+
+inline void put_pair(vfloat even, vfloat odd, vuint *to) {  // rounded to bfloat16
+    const vuint low = (vuint)even, high = (vuint)odd;
+    *to = ((low + 0x7fff + ((low >> 16) & 1)) >> 16) | ((high + 0x7fff + ((high >> 16) & 1)) & 0xffff0000u);
+}
+
+// A panel of weights: where it stands, or, of a quantized matrix, what it is in `space`.
+template <class Unit>
+const typename Of<Unit>::Vector *panel_of(const Linear &linear, int64_t panel, typename Of<Unit>::Vector *space) {
+    constexpr int PER_UNIT = Of<Unit>::PER_UNIT;
+    if (!linear.scales)
+        return static_cast<const typename Of<Unit>::Vector *>(linear.weight) + panel * (linear.depth / PER_UNIT);
+    const int64_t pairs = linear.depth / 2;
+    for (int64_t pair = 0; pair < pairs; pair++) {
+        const vfloat scale = load(linear.scales + (panel * (linear.depth / GROUP) + pair * 2 / GROUP) * LANES);
+        vfloat even, odd;
+        unpack_pair(linear, panel * pairs + pair, scale, even, odd);
+        put_pair(even, odd, space + pair * 2 / PER_UNIT);
+    }
+    return space;
+}
+
+// Room for `count` vectors that this thread keeps.
+template <class Vector> Vector *own_space(int64_t count) {
+    static thread_local struct Space {
+        Vector *vectors = nullptr;
+        int64_t count = 0;
+        ~Space() { ::operator delete[](vectors, std::align_val_t(64)); }
+    } space;
+    if (space.count < count) {
+        ::operator delete[](space.vectors, std::align_val_t(64));
+        space.vectors = static_cast<Vector *>(::operator new[](count * sizeof(Vector), std::align_val_t(64)));
+        space.count = count;
+    }
+    return space.vectors;
+}
+
 struct Range {
     int64_t begin, end;
 };
@@ -253,16 +322,15 @@ void multiply(const Tiles<Unit> &input, int64_t rows, const Linear *gate, const 
               Each each) {
     typedef typename Of<Unit>::Vector Vector;
     const int64_t depth = linear.depth / Of<Unit>::PER_UNIT, panels = linear.columns / LANES;
-    const Vector *weight = static_cast<const Vector *>(linear.weight);
-    const Vector *gates = gate ? static_cast<const Vector *>(gate->weight) : nullptr;
+    Vector *space = linear.scales ? own_space<Vector>(2 * depth) : nullptr;
     const Range mine = share(gate ? panels : (panels + 1) / 2, part, parts);
     const int64_t tiles = (rows + TILE - 1) / TILE;
     for (int64_t block = 0; block < tiles; block += BLOCK_TILES) {
         for (int64_t index = mine.begin; index < mine.end; index++) {
             const int64_t panel = gate ? index : 2 * index;
-            const Vector *first = (gate ? gates : weight) + panel * depth;
-            const Vector *second = gate ? weight + panel * depth : first + depth;
             const bool is_single = !gate && panel + 1 == panels;
+            const Vector *first = panel_of<Unit>(gate ? *gate : linear, panel, space);
+            const Vector *second = is_single ? first : panel_of<Unit>(linear, gate ? panel : panel + 1, space + depth);
             for (int64_t tile = block; tile < std::min(block + BLOCK_TILES, tiles); tile++) {
                 const int count = std::min<int64_t>(TILE, rows - tile * TILE);
                 vfloat sums[TILE][2];

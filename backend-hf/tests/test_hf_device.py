@@ -64,14 +64,15 @@ def test_float16_on_a_cpu_is_refused_when_asked_for() -> None:
     hf_device.check_dtype('bfloat16', 'cpu')
 
 
-def test_8bit_needs_cuda_and_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DeviceError, match='not available on this machine'):
-        hf_device.check_load_in_8bit('cpu')
+def test_quantization_on_a_gpu_needs_cuda_and_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DeviceError, match='for CPUs and for CUDA GPUs'):
+        hf_device.check_quantization(8, 'mps')
+    hf_device.check_quantization(4, 'cpu')
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
     with pytest.raises(DeviceError, match='pip install bitsandbytes'):
-        hf_device.check_load_in_8bit('cuda')
+        hf_device.check_quantization(8, 'cuda')
     monkeypatch.setattr('importlib.util.find_spec', lambda name: object())
-    hf_device.check_load_in_8bit('cuda:0')
+    hf_device.check_quantization(8, 'cuda:0')
 
 
 @pytest.mark.parametrize(('flags', 'is_fast'), [

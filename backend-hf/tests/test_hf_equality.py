@@ -19,8 +19,8 @@ from tests.hf_families import CONTEXT, COUNTS, FAMILIES, PROMPTS, VOCABULARY, ti
 
 from sandle.engine.runner import ModelRunner, Work
 
-BEYOND_BATCHED = ('opt-350m', 'llama-dynamic', 'mixtral', 'qwen2_moe', 'qwen3_moe', 'falcon', 'falcon-alibi', 'starcoder2',
-                  'gpt_bigcode', 'gpt_neo', 'stablelm', 'olmo2')
+BEYOND_BATCHED = ('opt-350m', 'llama-dynamic', 'mixtral', 'qwen2_moe', 'qwen3_moe', 'falcon', 'falcon-alibi',
+                  'starcoder2', 'gpt_bigcode', 'gpt_neo', 'stablelm', 'olmo2')
 
 
 def batched(model: Any, slots: int) -> ModelRunner:

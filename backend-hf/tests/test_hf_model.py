@@ -229,5 +229,5 @@ def test_device_map_follows_the_device(options: LoadOptions, device_map: object)
 
 
 def test_8bit_is_handed_to_the_library() -> None:
-    placement = HfLoader([], LoadOptions(device='cuda', load_in_8bit=True), Hardware(cuda_devices=1))._placement()
+    placement = HfLoader([], LoadOptions(device='cuda', bits=8), Hardware(cuda_devices=1))._placement()
     assert placement['quantization_config'].load_in_8bit is True

@@ -223,8 +223,8 @@ def test_single_model_is_the_only_one(script: Any, models_file: Path, llama_fold
 
 @pytest.mark.parametrize(('options', 'environment', 'words'), [
     (['--device', 'cuda:7'], {}, '--device cuda:7'),
-    (['-8', '--device', 'cpu'], {}, '--load-in-8bit needs a CUDA GPU'),
-    ([], {'SANDLE_LOAD_IN_8BIT': '1', 'SANDLE_DEVICE': 'cpu'}, '--load-in-8bit needs a CUDA GPU'),
+    (['-8', '-4'], {}, '--load-in-8bit and --load-in-4bit exclude each other'),
+    (['-d', '/tmp'], {'SANDLE_LOAD_IN_8BIT': '1'}, '--load-in-8bit and --offload-dir exclude each other'),
     (['--dtype', 'float16', '--device', 'cpu'], {}, '--dtype float16 is for GPUs'),
     (['--dtype', 'float8'], {}, "'float8' is not one of"),
     ([], {'SANDLE_MAX_BATCH_SIZE': '0'}, '--max-batch-size'),
