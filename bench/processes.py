@@ -58,7 +58,7 @@ class ProcessTree:
         return time.perf_counter() - begun_s
 
     def stop(self) -> None:
-        """Asks the command to end, and then kills whatever of the session is left."""
+        """Asks the command to end, kills whatever of the session is left, and waits until its memory is given back."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -67,6 +67,9 @@ class ProcessTree:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(process.name), signal.SIGKILL)
         self._process.wait()
+        until_s = time.perf_counter() + GRACE_S
+        while self.rss_bytes() and time.perf_counter() < until_s:
+            time.sleep(0.05)
 
     def _members(self) -> Iterator[tuple[Path, list[str]]]:
         """Yields the processes of the session, each with the fields of its stat file that follow the name."""

@@ -36,7 +36,7 @@ def render(run: Run) -> str:
         parts += ['### Checks', _checks(run.checks)]
     if run.failures:
         parts += ['### Not measured',
-                  '\n'.join(f'- {one.server}, {one.shape}, round {one.round + 1}: {one.reason}'
+                  '\n'.join(f'- {one.server}, {one.shape}, round {one.round + 1}: {one.reason.splitlines()[0]}'
                             for one in run.failures)]
     return '\n\n'.join(parts) + '\n'
 

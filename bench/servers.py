@@ -12,18 +12,19 @@ from pathlib import Path
 
 import requests
 
-from bench.load import Dialect
+from bench.load import Dialect, LoadError
 from bench.processes import ProcessTree
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTEXT_TOKENS = 2048
 READY_TIMEOUT_S = 600.0
+LOG_CHARACTERS = 3000
 NO_END = ('ignore_eos', True)
 SAMPLED = (('temperature', 0.8), ('top_p', 0.95))
 
 
 class ServerError(Exception):
-    """A server did not start; the message holds the end of what it wrote."""
+    """A server did not start, or failed; the first line says what happened, the others are the end of what it wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,10 @@ def kinds(vllm_venv: Path, transformers_venv: Path, backend_hf_options: tuple[st
             '/health', environment={'VLLM_CPU_KVCACHE_SPACE': '2'}),
         ServerKind(
             'transformers serve', transformers_venv / 'bin/transformers',
-            lambda launch: ['serve', str(launch.model), '--continuous-batching', '--host', '127.0.0.1',
-                            '--port', str(launch.port), '--device', 'cpu', '--dtype', 'bfloat16'],
+            # By default its cache is nine tenths of the free memory, and the kernel then kills it.
+            lambda launch: ['serve', str(launch.model), '--continuous-batching', '--cb-max-memory-percent', '0.2',
+                            '--host', '127.0.0.1', '--port', str(launch.port), '--device', 'cpu',
+                            '--dtype', 'bfloat16'],
             # Its continuous batching does not survive a temperature of 0, and has one setting for all requests; the
             # models' own is greedy. The prompt must be text.
             '/health', greedy=(), sampled=SAMPLED, takes_ids=False, takes_seeds=False, most_clients=16),
@@ -104,7 +107,10 @@ def kinds(vllm_venv: Path, transformers_venv: Path, backend_hf_options: tuple[st
 
 @contextlib.contextmanager
 def serve(kind: ServerKind, model: Path, slots: int) -> Iterator[Running]:
-    """Starts a server, waits until it is ready, and ends it with all its processes. Raises ServerError."""
+    """Starts a server, waits until it is ready, and ends it with all its processes.
+
+    Raises ServerError, also for a LoadError of what is done with it.
+    """
     with tempfile.TemporaryDirectory(prefix='sandle-bench-') as folder:
         port = free_port()
         command = [str(kind.program), *kind.arguments(Launch(model, port, slots)), *kind.extra]
@@ -113,6 +119,9 @@ def serve(kind: ServerKind, model: Path, slots: int) -> Iterator[Running]:
             url = f'http://127.0.0.1:{port}'
             _wait_until_ready(url + kind.ready_path, kind, processes)
             yield Running(kind, url, processes, time.perf_counter() - processes.started_s)
+        except LoadError as error:
+            remark = ' (the server has ended)' if processes.has_ended() else ''
+            raise ServerError(f'{error}{remark}\n{_tail(processes)}') from None
         finally:
             processes.stop()
 
@@ -141,5 +150,8 @@ def _wait_until_ready(url: str, kind: ServerKind, processes: ProcessTree) -> Non
             if processes.has_ended():
                 break
             time.sleep(0.1)
-    end = processes.log.read_text('utf-8', 'replace')[-3000:]
-    raise ServerError(f'{kind.name} did not become ready. The end of what it wrote:\n{end}')
+    raise ServerError(f'it did not become ready\n{_tail(processes)}')
+
+
+def _tail(processes: ProcessTree) -> str:
+    return processes.log.read_text('utf-8', 'replace')[-LOG_CHARACTERS:]

@@ -16,7 +16,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import checks, models  # noqa: E402
-from bench.load import Case, Dialect, LoadError, measure  # noqa: E402
+from bench.load import Case, Dialect, measure  # noqa: E402
 from bench.measurements import OURS, Failure, Measured, Run, Start, new_run  # noqa: E402
 from bench.report import render  # noqa: E402
 from bench.servers import Running, ServerError, ServerKind, kinds, serve  # noqa: E402
@@ -85,7 +85,7 @@ def measure_all(shapes: Sequence[str], servers: Sequence[ServerKind], folder: Pa
             for kind in servers:
                 try:
                     measure_server(kind, shape, model, number, plan, run)
-                except (ServerError, LoadError) as error:
+                except ServerError as error:
                     run.failures.append(Failure(shape, kind.name, number, str(error)))
                     say(f'{kind.name} failed: {error}')
                 if output is not None:

@@ -54,10 +54,10 @@ def test_a_run_without_peers_has_no_ratios(run: Run) -> None:
 
 def test_checks_and_failures_are_shown(run: Run) -> None:
     run.checks = [Check('A', 0, 'ready', '12 s', '≤ 10 s', False), Check('A', 0, 'gap', 'x', '≤ 1', None)]
-    run.failures = [Failure('A', 'naive', 1, 'it fell over')]
+    run.failures = [Failure('A', 'naive', 1, 'it fell over\nand wrote this')]
     text = render(run)
     assert row(text, 'ready')[-1] == '**no**' and row(text, 'gap')[-1] == '–'
-    assert '- naive, A, round 2: it fell over' in text
+    assert '- naive, A, round 2: it fell over\n' in text and 'wrote this' not in text
 
 
 def test_every_row_of_a_table_is_as_long_as_its_head(run: Run) -> None:

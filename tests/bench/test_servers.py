@@ -37,6 +37,13 @@ def test_serve_says_why_a_server_does_not_start() -> None:
         pytest.fail('it did start')
 
 
+def test_serve_says_that_a_server_has_ended_under_load() -> None:
+    with pytest.raises(ServerError, match=r'(?s)ConnectionRefused.*the server has ended.*stopped'):
+        with serve(STUB, Path('some-model'), slots=4) as running:
+            running.processes.stop()
+            measure(running.url, Case('x', 1, 1), STUB.dialect(Path('some-model'), 100), 'seed')
+
+
 def test_a_tree_is_measured_and_ended_with_its_children(tmp_path: Path) -> None:
     log = tmp_path / 'log'
     tree = ProcessTree([sys.executable, '-c', PARENT], os.environ, log)
