@@ -1,22 +1,18 @@
 """The engine over a real model, the embedded one: what it answers is what the model itself says."""
 
 import pathlib
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-import hf_device
 import pytest
 import torch
 import transformers
-from hf_model import HfLoader, LoadOptions
+from tests.hf_engine_rig import PATIENCE_S, deltas, running, submit, texts
 
-from sandle.catalog import CatalogEntry
-from sandle.engine.engine import Delta, Finished, GenerationRequest, Handle, ModelInfo, ModelStatus, SamplingParams
-from sandle.engine.loop import EngineLoop, EngineOptions
+from sandle.engine.engine import Delta, Finished, Handle
+from sandle.engine.loop import EngineLoop
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / 'models/sandle-tiny'
-PATIENCE_S = 120.0
 PROMPTS = [
     'Q: What is the capital of France?\nA:', 'Once upon a time', 'Say this is a test', '1, 2, 3, 4,', 'The 漢字 of',
     'Once upon a time, there was a', 'Q: What is the capital of France?\nA: Paris\n\nQ: What is 2 + 2?\nA:']
@@ -37,36 +33,8 @@ def tokenizer() -> Any:
 @pytest.fixture(scope='module')
 def engine() -> Iterator[EngineLoop]:
     """An engine with fewer slots than sequences, and chunks shorter than some prompts."""
-    entry = CatalogEntry('tiny', 'tiny', 'test', path=FOLDER)
-    loader = HfLoader([entry], LoadOptions(slots=3), hf_device.Hardware())
-    info = ModelInfo('tiny', '', '', 0, ModelStatus.AVAILABLE, frozenset())
-    engine = EngineLoop([info], loader, 'tiny', EngineOptions(max_batch_tokens=16))
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not engine.is_ready():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
-    yield engine
-    engine.shutdown()
-
-
-def submit(engine: EngineLoop, prompts: Sequence[str], candidates: int = 1, echo: bool = False,
-           **sampling: Any) -> Handle:
-    """Asks for greedy tokens unless told otherwise."""
-    params = SamplingParams(**{'temperature': 0.0, 'max_tokens': 24, **sampling})
-    return engine.submit(GenerationRequest('id', 'tiny', tuple(prompts), params, candidates, echo))
-
-
-def deltas(handle: Handle) -> list[Delta]:
-    """Reads a request to its end."""
-    found = []
-    while not isinstance(event := handle.get(PATIENCE_S), Finished):
-        found.append(event)
-    return found
-
-
-def texts(found: Sequence[Delta], count: int) -> list[str]:
-    """The text of each choice."""
-    return [''.join(delta.text for delta in found if delta.choice == choice) for choice in range(count)]
+    with running(FOLDER) as engine:
+        yield engine
 
 
 def generated(model: Any, tokenizer: Any, prompt: str) -> str:
