@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hf_infill import find_infill
 from transformers import PreTrainedTokenizerBase
 
 from sandle.engine.engine import TokenizerInfo
 
+JOINT = '\u263a'  # merges with no text: what CodeLLaMA's own code uses
 BYTE_TOKEN = re.compile(r'<0x([0-9A-Fa-f]{2})>')
 
 
@@ -44,6 +46,7 @@ class HfTokenizer:
         self._added = {token: str(content.content) for token, content in added.items()}
         self._to_bytes = _converter(self._backend.decoder) if self._backend is not None else self._python_bytes
         self._bytes: dict[int, bytes] = {}
+        self._infill = find_infill(tokenizer, special.vocab_size)
         self._adds_bos = special.bos is not None and self._encode('', True)[:1] == [special.bos]
 
     @property
@@ -53,6 +56,16 @@ class HfTokenizer:
     @property
     def eos_ids(self) -> frozenset[int]:
         return self._special.eos
+
+    @property
+    def infill_ends(self) -> frozenset[int]:
+        """See sandle.engine.runner.Tokenizer.infill_ends."""
+        return frozenset() if self._infill is None else self._infill.ends
+
+    @property
+    def can_infill(self) -> bool:
+        """See sandle.engine.runner.Tokenizer.can_infill."""
+        return self._infill is not None
 
     @property
     def special_ids(self) -> frozenset[int]:
@@ -85,6 +98,22 @@ class HfTokenizer:
         ids = self._encode(text, add_special_tokens)
         is_doubled = add_special_tokens and self._adds_bos and ids[:2] == [self._special.bos] * 2
         return ids[1:] if is_doubled else ids
+
+    def infill(self, prefix: str | Sequence[int], suffix: str, add_special_tokens: bool) -> list[int]:
+        """Returns the prompt in the order prefix, suffix, middle, which all models know that fill in."""
+        assert self._infill is not None, 'asked only of a tokenizer that can'
+        before = self._encode(prefix, False) if isinstance(prefix, str) else list(prefix)
+        bos = [self._special.bos] if add_special_tokens and self._adds_bos and self._special.bos is not None else []
+        return [*bos, self._infill.prefix, *before, self._infill.suffix, *self._continued(suffix), self._infill.middle]
+
+    def _continued(self, text: str) -> list[int]:
+        """Returns the ids of a text without the space that some tokenizers put before one."""
+        mark = self._encode(JOINT, False)
+        if mark and self.token_bytes(mark[0])[:1] == b' ':
+            ids = self._encode(JOINT + text, False)
+            if ids[:len(mark)] == mark:
+                return ids[len(mark):]
+        return self._encode(text, False)
 
     def _encode(self, text: str, add_special_tokens: bool) -> list[int]:
         if self._backend is not None:

@@ -16,7 +16,8 @@ from sandle import addressing
 from sandle import app as http
 from sandle import errors, protocol, sse, wire
 from sandle.choices import ChoiceWriter, rank
-from sandle.engine.engine import Delta, Engine, Finished, GenerationRequest, Handle, ModelInfo, SamplingParams
+from sandle.engine.engine import (Delta, Engine, Finished, GenerationRequest, Handle, ModelInfo, ModelStatus,
+                                  SamplingParams)
 from sandle.models import as_json, find_model
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ POLL_S = 0.25  # how often a waiting thread looks whether its client is still th
 ALWAYS_SUPPORTED = frozenset({
     'model', 'prompt', 'max_tokens', 'temperature', 'top_p', 'stop', 'stream', 'stream_options', 'user',
     'greedy_decoding', 'stream_batch_size', 'add_special_tokens'})
+
+KNOWN_ONCE_LOADED = frozenset({'suffix'})  # its tokenizer tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ def _respond(run: 'Run') -> flask.Response:
 
 
 def _check_support(request: protocol.CompletionRequest, info: ModelInfo, limits: CompletionLimits) -> None:
-    unsupported = sorted(request.fields_in_use() - ALWAYS_SUPPORTED - info.capabilities)
+    known_later: frozenset[str] = frozenset() if info.status is ModelStatus.READY else KNOWN_ONCE_LOADED
+    unsupported = sorted(request.fields_in_use() - ALWAYS_SUPPORTED - info.capabilities - known_later)
     if unsupported:
         raise errors.UnsupportedParameterError(
             f'The model {info.id!r} does not support {unsupported[0]}.', param=unsupported[0])

@@ -91,6 +91,8 @@ class CompletionRequest(WireModel):
             raise ParamError('best_of', 'best_of cannot be streamed')
         if self.stream_options is not None and not self.stream:
             raise ParamError('stream_options', 'stream_options needs stream: true')
+        if self.suffix and self.echo:
+            raise ParamError('suffix', 'suffix cannot be combined with echo')
         if self.min_tokens > self.max_tokens:
             raise ParamError('min_tokens', 'min_tokens must not be greater than max_tokens')
         return self

@@ -96,7 +96,7 @@ def test_request_reaches_the_engine() -> None:
     backend.post(
         prompt=['a', 'b'], max_tokens=5, temperature=0.5, top_p=0.9, top_k=3, min_p=0.1, typical_p=0.8,
         presence_penalty=1, frequency_penalty=-1, repetition_penalty=1.5, seed=-1, stop=['x', ''], min_tokens=2,
-        logit_bias={'7': -100, '8': 1.5}, ignore_eos=True, logprobs=3, n=2, best_of=3, echo=True, suffix='end',
+        logit_bias={'7': -100, '8': 1.5}, ignore_eos=True, logprobs=3, n=2, best_of=3, echo=True,
         add_special_tokens=False, user='me')
     request = backend.engine.requests[0]
     assert request.params == SamplingParams(
@@ -104,7 +104,7 @@ def test_request_reaches_the_engine() -> None:
         frequency_penalty=-1, repetition_penalty=1.5, logit_bias=((7, -100), (8, 1.5)), seed=-1, stops=('x',),
         min_tokens=2, ignore_eos=True, logprobs=3)
     assert (request.model, request.prompts, request.candidates) == ('org/model', ('a', 'b'), 3)
-    assert (request.echo, request.suffix, request.add_special_tokens, request.user) == (True, 'end', False, 'me')
+    assert (request.echo, request.suffix, request.add_special_tokens, request.user) == (True, None, False, 'me')
 
 
 @pytest.mark.parametrize(('fields', 'expected'), [
@@ -112,12 +112,27 @@ def test_request_reaches_the_engine() -> None:
     ({'greedy_decoding': True}, SamplingParams(temperature=0)),
     ({'top_p': 0}, SamplingParams(top_p=1)),
     ({'best_of': 2}, SamplingParams(logprobs=0)),  # ranking needs them
-    ({'n': 2, 'best_of': 2}, SamplingParams()),
+    ({'n': 2, 'best_of': 2}, SamplingParams()), ({'suffix': ''}, SamplingParams()),
 ])
 def test_fields_that_change_on_the_way(fields: dict[str, object], expected: SamplingParams) -> None:
     backend = Backend([errors.InternalError('enough')])
     backend.post(**fields)
     assert backend.engine.requests[0].params == expected
+
+
+@pytest.mark.parametrize(('suffix', 'expected'), [('end', 'end'), ('', None), (None, None)])
+def test_a_suffix_reaches_the_engine_and_an_empty_one_is_none(suffix: str | None, expected: str | None) -> None:
+    backend = Backend([errors.InternalError('enough')])
+    backend.post(suffix=suffix)
+    assert backend.engine.requests[0].suffix == expected
+
+
+def test_whether_a_model_fills_in_is_known_once_it_is_loaded() -> None:
+    for status, reaches in ((ModelStatus.READY, False), (ModelStatus.AVAILABLE, True), (ModelStatus.LOADING, True)):
+        backend = Backend([errors.InternalError('enough')], models=[model(EVERYTHING - {'suffix'}, status)])
+        response = backend.post(suffix='end')
+        assert bool(backend.engine.requests) == reaches
+        assert error_of(response)['param'] == (None if reaches else 'suffix')
 
 
 @pytest.mark.parametrize(('prompt', 'prompts'), [

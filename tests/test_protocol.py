@@ -122,7 +122,7 @@ def test_what_clients_send_is_accepted(fields: dict[str, object]) -> None:
     ({'n': 3, 'best_of': 2}, 'best_of'),
     ({'best_of': 2, 'stream': True}, 'best_of'),
     ({'stream_options': {'include_usage': True}}, 'stream_options'),
-    ({'min_tokens': 17}, 'min_tokens'),
+    ({'min_tokens': 17}, 'min_tokens'), ({'suffix': 'x', 'echo': True}, 'suffix'),
 ])
 def test_fields_that_do_not_agree_are_refused(fields: dict[str, object], param: str) -> None:
     error = refusal(**fields)

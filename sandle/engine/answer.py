@@ -99,6 +99,12 @@ class Answer:
     def __post_init__(self) -> None:
         self.stops = StopFinder(self.request.params.stops)
 
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """The tokens that end the answer."""
+        ends = self.tokenizer.eos_ids
+        return ends if self.request.suffix is None else ends | self.tokenizer.infill_ends
+
     def add_prompt_token(self, token: int, logprob: float | None, top: Many[tuple[int, float]]) -> None:
         """Takes in the prompt's next token."""
         piece = self.detokenizer.add(self.tokenizer.token_bytes(token))
@@ -136,7 +142,7 @@ class Answer:
 
     def _reason_to_end(self, token: int) -> FinishReason | None:
         params = self.request.params
-        if self.stops.has_stopped or token in self.tokenizer.eos_ids and not params.ignore_eos:
+        if self.stops.has_stopped or token in self.end_ids and not params.ignore_eos:
             return FinishReason.STOP
         return FinishReason.LENGTH if self.sequence.generated >= params.max_tokens else None
 

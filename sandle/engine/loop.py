@@ -185,13 +185,21 @@ class EngineLoop:
 
 
 def _prompt_ids(prompt: str | tuple[int, ...], request: GenerationRequest, tokenizer: Tokenizer) -> tuple[int, ...]:
-    """Returns a prompt's token ids. Raises InvalidRequestError for one that the model does not have."""
-    if isinstance(prompt, str):
-        return tuple(tokenizer.encode(prompt, request.add_special_tokens)) or tokenizer.default_prompt
-    for token in prompt:
+    """Returns the token ids of a prompt; with a suffix, those that ask for the text between the two.
+
+    Raises InvalidRequestError for an id that the model does not have, and for a suffix if it cannot fill in.
+    """
+    for token in () if isinstance(prompt, str) else prompt:
         if token >= tokenizer.vocab_size:
             raise errors.InvalidRequestError(f'prompt holds the token {token}, but the vocabulary of {request.model!r} '
                                              f'ends at {tokenizer.vocab_size - 1}.', param='prompt')
+    if request.suffix is not None:
+        if not tokenizer.can_infill:
+            raise errors.UnsupportedParameterError(f'The model {request.model!r} does not support suffix: it has no '
+                                                   'tokens for filling in.', param='suffix')
+        return tuple(tokenizer.infill(prompt, request.suffix, request.add_special_tokens))
+    if isinstance(prompt, str):
+        return tuple(tokenizer.encode(prompt, request.add_special_tokens)) or tokenizer.default_prompt
     return prompt
 
 

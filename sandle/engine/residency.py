@@ -139,7 +139,10 @@ class Residency:
             self._loaded, self._loaded_id, self._wanted = loaded, model, None
             self._unused_until_s = 0.0 if model == self._preload else time.monotonic() + UNUSED_FOR_S
             self._update(model, status=ModelStatus.READY)
-            self._models[model] = replace(self._models[model], context_length=loaded.context_length)
+            info = self._models[model]
+            found = frozenset({'suffix'} if loaded.tokenizer.can_infill else ())
+            self._models[model] = replace(info, context_length=loaded.context_length,
+                                          capabilities=info.capabilities | found)
 
     def _failed(self, model: str, previous: str | None, cause: str) -> None:
         with self._lock:

@@ -64,6 +64,20 @@ class Tokenizer(TextTokenizer, Protocol):
         ...
 
     @property
+    def can_infill(self) -> bool:
+        """Whether the model knows tokens that ask it to write what stands between two texts."""
+        ...
+
+    @property
+    def infill_ends(self) -> frozenset[int]:
+        """The tokens that end what stands between two texts, beside those that end any answer."""
+        ...
+
+    def infill(self, prefix: str | Sequence[int], suffix: str, add_special_tokens: bool) -> Sequence[int]:
+        """Returns the prompt that asks for what stands between two texts; only where `can_infill`."""
+        ...
+
+    @property
     def default_prompt(self) -> tuple[int, ...]:
         """What stands for an empty prompt: the beginning-of-text token, or else the end-of-text token."""
         ...

@@ -130,7 +130,7 @@ class Stepper:
             answer = answers[row]
             if answer.penalties is None:
                 prompt = answer.sequence.tokens[:answer.sequence.prompt_length]
-                answer.penalties = Penalties(answer.request.params, prompt, self.model.tokenizer.eos_ids, logits[row])
+                answer.penalties = Penalties(answer.request.params, prompt, answer.end_ids, logits[row])
             answer.penalties.apply(logits[row])
         return logits
 

@@ -11,6 +11,7 @@ from sandle.engine.runner import LoadedModel, LoadError, Work
 VOCABULARY = 300  # bytes, then special tokens
 EOS = 256
 BOS = 257
+PREFIX, SUFFIX, MIDDLE = 258, 259, 260
 
 
 class ByteTokenizer:
@@ -19,11 +20,20 @@ class ByteTokenizer:
     vocab_size = VOCABULARY
     eos_ids = frozenset({EOS})
     default_prompt = (BOS,)
+    infill_ends = frozenset({PREFIX, SUFFIX, MIDDLE})
     info = TokenizerInfo('ByteTokenizer', bos_token='<s>', eos_token='</s>')
+
+    def __init__(self, can_infill: bool) -> None:
+        self.can_infill = can_infill
 
     def encode(self, text: str, add_special_tokens: bool) -> list[int]:
         """See Tokenizer.encode."""
         return [BOS] * add_special_tokens + list(text.encode())
+
+    def infill(self, prefix: str | Sequence[int], suffix: str, add_special_tokens: bool) -> list[int]:
+        """See Tokenizer.infill."""
+        before = prefix.encode() if isinstance(prefix, str) else prefix
+        return [BOS] * add_special_tokens + [PREFIX, *before, SUFFIX, *suffix.encode(), MIDDLE]
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See TextTokenizer.detokenize."""
@@ -95,8 +105,9 @@ class ScriptedLoader:
     """A ModelLoader of scripted models. `broken` names those that cannot be loaded."""
 
     def __init__(self, slots: int = 4, context_length: int = 128,
-                 likeliest: Callable[[Sequence[int]], int] = next_token) -> None:
+                 likeliest: Callable[[Sequence[int]], int] = next_token, can_infill: bool = False) -> None:
         self._slots = slots
+        self._tokenizer = ByteTokenizer(can_infill)
         self._likeliest = likeliest
         self.runners: dict[str, ScriptedRunner] = {}
         self.loads: list[str] = []
@@ -111,7 +122,7 @@ class ScriptedLoader:
         if model_id in self.broken:
             raise LoadError('its file is broken; download it again')
         self.runners[model_id] = runner = ScriptedRunner(self._slots, self._likeliest)
-        return LoadedModel(runner, ByteTokenizer(), self._context_length)
+        return LoadedModel(runner, self._tokenizer, self._context_length)
 
 
 def completion(prompt: Sequence[int], count: int) -> list[int]:
