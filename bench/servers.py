@@ -86,8 +86,10 @@ def kinds(vllm_venv: Path, transformers_venv: Path, backend_hf_options: tuple[st
             'vLLM', vllm_venv / 'bin/vllm',
             lambda launch: ['serve', str(launch.model), '--host', '127.0.0.1', '--port', str(launch.port),
                             '--max-model-len', str(CONTEXT_TOKENS), '--dtype', 'bfloat16'],
-            # GiB of cache: room for what is measured. By itself it takes half of the machine.
-            '/health', environment={'VLLM_CPU_KVCACHE_SPACE': '2'}),
+            # Left to itself it computes on all cores but one and takes most of the memory. So: every core, and GiB of
+            # cache with room for what is measured.
+            '/health', environment={'VLLM_CPU_OMP_THREADS_BIND': ','.join(map(str, sorted(os.sched_getaffinity(0)))),
+                                    'VLLM_CPU_KVCACHE_SPACE': '2'}),
         ServerKind(
             'transformers serve', transformers_venv / 'bin/transformers',
             # By default its cache is nine tenths of the free memory, and the kernel then kills it.
@@ -135,9 +137,9 @@ def free_port() -> int:
 
 
 def _environment(kind: ServerKind) -> dict[str, str]:
-    """Returns the surroundings of a server: no settings of this repository's, no network."""
+    """Returns what a server has around it: no settings of this repository, no network; else what the user has set."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith('SANDLE_')}
-    return {**kept, 'HF_HUB_OFFLINE': '1', 'PYTHONUNBUFFERED': '1', 'VLLM_NO_USAGE_STATS': '1', **kind.environment}
+    return {'VLLM_NO_USAGE_STATS': '1', **kind.environment, **kept, 'HF_HUB_OFFLINE': '1', 'PYTHONUNBUFFERED': '1'}
 
 
 def _wait_until_ready(url: str, kind: ServerKind, processes: ProcessTree) -> None:
