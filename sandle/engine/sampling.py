@@ -50,6 +50,8 @@ def choose(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Seque
 
     Only what top-k, then top-p, then min-p, then typical-p leave is drawn. Equally likely tokens rank by their ids.
     """
+    if logits.device.type == 'mps':
+        logits = logits.cpu()  # Metal has no float64, and shares its memory
     groups: dict[Callable[..., torch.Tensor], list[int]] = {}
     for row, each in enumerate(params):
         groups.setdefault(_method(each), []).append(row)

@@ -111,22 +111,24 @@ class Scheduler:
         for position, sequence in enumerate(self._admitted):
             if sequence.slot is not None or sequence.is_following:
                 continue
-            self._choose_leader(sequence, self._admitted[:position])
+            shared = self._slots.shared(sequence)
+            self._choose_leader(sequence, self._admitted[:position], max(shared))
             if sequence.leader is None:
                 plan.placed.append(sequence)
-                copy = self._slots.place(sequence)
+                copy = self._slots.place(sequence, shared)
                 if copy is not None:
                     plan.copies.append(copy)
 
-    def _choose_leader(self, sequence: Sequence, earlier: Many[Sequence]) -> None:
-        """Lets a sequence follow the earlier one, if any, that is going to compute more of its prompt than is there.
+    @staticmethod
+    def _choose_leader(sequence: Sequence, earlier: Many[Sequence], held: int) -> None:
+        """Lets a sequence follow the earlier one, if any, that is going to compute more of its prompt than is `held`.
 
         Since only earlier ones lead, no two wait for each other, and nobody waits for ever.
         """
         sequence.leader = None
         if sequence.scores_prompt:
-            return  # it needs the logits of its prompt, so it computes all of it
-        worth = self._slots.held(sequence.tokens) + MIN_GAIN
+            return  # it computes all of it by itself
+        worth = held + MIN_GAIN
         for other in earlier:
             if other.slot is not None and other.computed < other.prompt_length:
                 shared = shared_prefix(other.tokens, sequence.tokens)

@@ -35,17 +35,20 @@ class SlotTable:
     def __len__(self) -> int:
         return len(self._slots)
 
-    def held(self, tokens: Many[int]) -> int:
-        """Returns the length of the longest prefix of these tokens that any slot holds."""
-        return max(shared_prefix(slot.tokens, tokens) for slot in self._slots)
+    def shared(self, sequence: Sequence) -> list[int]:
+        """Returns how many of a sequence's tokens it could have from each slot.
 
-    def place(self, sequence: Sequence) -> Copy | None:
+        None where its prompt is scored: then it needs the logits of all of them, so it computes them.
+        """
+        return [0 if sequence.scores_prompt else shared_prefix(slot.tokens, sequence.tokens) for slot in self._slots]
+
+    def place(self, sequence: Sequence, shared: Many[int]) -> Copy | None:
         """Gives a sequence a free slot, with as much of its prompt as any slot holds; some slot must be free.
 
-        Returns the copy that must be made for it. A sequence takes over the contents that it shares; those that it
-        shares less than half of are left for their owner to come back to, as long as others are worth less.
+        `shared` says how much that is. Returns the copy that must be made for it. A sequence takes over the contents
+        that it shares; those that it shares less than half of are left for their owner to come back to, as long as
+        others are worth less.
         """
-        shared = [0 if sequence.scores_prompt else shared_prefix(slot.tokens, sequence.tokens) for slot in self._slots]
         free = [index for index, slot in enumerate(self._slots) if slot.sequence is None]
         source = max(range(len(shared)), key=lambda index: shared[index])
         similar = max(free, key=lambda index: (shared[index], -self._slots[index].last_used))

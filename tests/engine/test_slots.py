@@ -35,7 +35,7 @@ def table(*contents: str) -> SlotTable:
 def placed(slots: SlotTable, prompt: str) -> tuple[int | None, int, Copy | None]:
     """Places a prompt; returns its slot, how much of it is there, and the copy to be made."""
     item = sequence(prompt)
-    copy = slots.place(item)
+    copy = slots.place(item, slots.shared(item))
     return item.slot, item.computed, copy
 
 
@@ -63,7 +63,7 @@ def test_few_tokens_are_not_worth_a_copy() -> None:
 def test_a_used_slot_lends_its_prefix() -> None:
     slots = table('', '')
     first = sequence('a' * 40)
-    assert slots.place(first) is None and first.slot == 0
+    assert slots.place(first, slots.shared(first)) is None and first.slot == 0
     slots.write(0, 0, first.tokens, 1)
     assert placed(slots, 'a' * 40) == (1, 39, Copy(0, 1, 39))
 
@@ -71,7 +71,7 @@ def test_a_used_slot_lends_its_prefix() -> None:
 def test_a_free_slot_that_holds_nearly_as_much_needs_no_copy() -> None:
     slots = table('', '')
     first = sequence('a' * 40)
-    slots.place(first)
+    slots.place(first, slots.shared(first))
     slots.write(0, 0, first.tokens, 1)
     slots.write(1, 0, first.tokens[:30], 2)
     assert placed(slots, 'a' * 40) == (1, 30, None)
@@ -80,13 +80,13 @@ def test_a_free_slot_that_holds_nearly_as_much_needs_no_copy() -> None:
 def test_a_prompt_that_is_scored_shares_nothing() -> None:
     slots = table('a' * 40)
     item = sequence('a' * 40, scores_prompt=True)
-    assert slots.place(item) is None and item.computed == 0
+    assert slots.place(item, slots.shared(item)) is None and item.computed == 0
     slots.free(0)
-    assert slots.held(item.tokens) == 0, 'what the slot held is about to be written over'
+    assert placed(slots, 'a' * 40) == (0, 0, None), 'what the slot held is about to be written over'
 
 
 def test_forgotten_slots_hold_nothing() -> None:
     slots = table('a' * 40, 'b' * 40)
     slots.forget()
-    assert slots.held(list(b'a' * 40)) == 0
+    assert slots.shared(sequence('a' * 40)) == [0, 0]
     assert placed(slots, 'b' * 40) == (0, 0, None)
