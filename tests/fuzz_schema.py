@@ -16,8 +16,10 @@ def main() -> None:
     document = yaml.safe_load(SWAGGER.read_text('utf-8'))
     model = sys.argv[1]
     named = {'type': 'string', 'enum': [model]}
-    for kind in ('CompletionRequest', 'TokenizeRequest', 'DetokenizeRequest'):
-        document['components']['schemas'][kind]['properties']['model'] = named
+    schemas = document['components']['schemas']
+    schemas['CompletionRequest']['properties']['model'] = named
+    for kind in ('TokenizeRequest', 'DetokenizeRequest'):
+        schemas[kind]['properties']['model'] = {'type': 'string', 'nullable': True, 'enum': [model, None]}
     document['components']['parameters']['Model'] |= {'schema': named, 'example': model}
     for path in ('/v1/completions', '/tokenize', '/detokenize'):
         for content in document['paths'][path]['post']['requestBody']['content'].values():
