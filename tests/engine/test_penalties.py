@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandle.engine.engine import SamplingParams
@@ -63,6 +63,7 @@ def test_are_wanted(params: SamplingParams, wanted: bool) -> None:
 tokens = st.lists(st.integers(0, 4), max_size=12)
 
 
+@settings(deadline=None)
 @given(tokens, tokens, st.floats(-2, 2), st.floats(-2, 2), st.floats(0.1, 10))
 def test_penalties_follow_their_formulas(prompt: list[int], generated: list[int], presence: float, frequency: float,
                                          repetition: float) -> None:

@@ -115,6 +115,7 @@ def test_what_is_drawn_is_what_the_plain_definition_keeps(numbers: list[float], 
         edge += share
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1, exclude_max=True), st.lists(st.floats(-50, 50), min_size=1, max_size=30),
        st.floats(0.01, 2), st.integers(0, 5), st.floats(0.01, 1), st.floats(0, 1), st.floats(0.01, 1))
 @example(1 - 2 ** -53, [0.0] * 7, 1.0, 0, 1.0, 0.0, 1.0)

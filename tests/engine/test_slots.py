@@ -1,6 +1,6 @@
 """Which slot a sequence gets, and how much of its prompt is there already."""
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sandle.engine.slots import Copy, SlotTable, shared_prefix
@@ -9,6 +9,7 @@ from tests.engine.stepping import sequence
 tokens = st.lists(st.integers(0, 2), max_size=90)
 
 
+@settings(deadline=None)
 @given(tokens, tokens, tokens)
 @example([1] * 40, [], [])
 @example([1] * 31, [2], [0])
