@@ -6,6 +6,7 @@ Knows tensors and slots; knows neither text nor requests. Runs on the engine thr
 
 import gc
 import inspect
+import math
 from collections.abc import Sequence
 
 import torch
@@ -25,6 +26,9 @@ class HfRunner:
         # Without a config, so that no layer keeps only its attention window: a slot must be able to go back.
         self._caches = [DynamicCache() for _ in range(slots)]
         self._keeps_logits = 'logits_to_keep' in inspect.signature(model.forward).parameters
+        self._turning_point = _turning_point(model)
+        self._held: list[list[int]] = [[] for _ in range(slots)]  # the tokens in each slot
+        self._is_past = [False] * slots  # whether they were computed as part of a text past the turning point
 
     @property
     def slots(self) -> int:
@@ -44,6 +48,8 @@ class HfRunner:
             if layer.is_initialized:
                 copy.update(layer.keys[..., :length, :].clone(), layer.values[..., :length, :].clone(), index)
         self._caches[target] = copy
+        self._held[target] = self._held[source][:length]
+        self._is_past[target] = self._is_past[source]
 
     def release(self) -> None:
         """See ModelRunner.release."""
@@ -56,13 +62,29 @@ class HfRunner:
     def _forward(self, work: Work) -> torch.Tensor:
         """Returns logits [work.logits, vocabulary] in float32; the slot's cache then ends with the work's tokens."""
         assert self._model is not None, 'a released runner is not used'
-        cache = self._caches[work.slot]
-        cache.crop(work.start - cache.get_seq_length())
-        length = work.start + len(work.tokens)
+        cache, held = self._caches[work.slot], self._held[work.slot]
+        start, length = work.start, work.start + len(work.tokens)
+        held[start:] = work.tokens
+        if self._is_past[work.slot] != (length > self._turning_point):
+            start = 0  # what the slot holds was computed for a text on the other side
+        self._is_past[work.slot] = length > self._turning_point
+        cache.crop(start - cache.get_seq_length())
         options = {'logits_to_keep': max(work.logits, 1)} if self._keeps_logits else {}
         output = self._model(
-            input_ids=torch.tensor([list(work.tokens)], device=self._device),
+            input_ids=torch.tensor([held[start:]], device=self._device),
             attention_mask=torch.ones(1, length, dtype=torch.long, device=self._device),
             past_key_values=cache, use_cache=True, **options)
         logits: torch.Tensor = output.logits[0]
         return logits[logits.shape[0] - work.logits:].float()
+
+
+def _turning_point(model: PreTrainedModel) -> float:
+    """Returns the length past which a model turns all positions at other frequencies (LongRoPE); infinite for most.
+
+    generate() computes a text that grows past it anew, and so must a slot that is continued on its other side.
+    """
+    config = model.config.get_text_config(decoder=True)
+    rope = getattr(config, 'rope_parameters', None) or {}
+    if rope.get('rope_type') != 'longrope':
+        return math.inf
+    return float(rope['original_max_position_embeddings'])

@@ -74,6 +74,10 @@ FAMILIES: dict[str, Config] = {
     'phi': lambda: transformers.PhiConfig(**SIZES),
     'phi3': lambda: transformers.Phi3Config(**GROUPED),
     'phi3-window': lambda: transformers.Phi3Config(**GROUPED, sliding_window=WINDOW),
+    'phi3-longrope': lambda: transformers.Phi3Config(
+        **GROUPED, original_max_position_embeddings=14, rope_parameters={
+            'rope_type': 'longrope', 'rope_theta': 10000.0, 'short_factor': [1.0, 1.1, 1.2, 1.3],
+            'long_factor': [2.0, 3.0, 4.0, 5.0], 'original_max_position_embeddings': 14}),
     'mixtral': lambda: transformers.MixtralConfig(**GROUPED, num_local_experts=4, sliding_window=WINDOW),
     'qwen2_moe': lambda: transformers.Qwen2MoeConfig(**EXPERTS, num_experts=4, shared_expert_intermediate_size=24),
     'qwen3_moe': lambda: transformers.Qwen3MoeConfig(**EXPERTS, num_experts=4, head_dim=16),
