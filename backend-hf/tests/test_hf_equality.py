@@ -14,6 +14,7 @@ import pytest
 import torch
 from hf_batched import BatchedRunner
 from hf_decoder import describe
+from hf_device_runner import DeviceRunner
 from hf_runner import HfRunner
 from tests.hf_families import CONTEXT, COUNTS, FAMILIES, PROMPTS, VOCABULARY, tiny
 
@@ -28,10 +29,16 @@ def batched(model: Any, slots: int) -> ModelRunner:
     return BatchedRunner(describe(copy.deepcopy(model), CONTEXT), torch.float32, slots, hf_kernels.load())
 
 
+def device(model: Any, slots: int) -> ModelRunner:
+    """Returns the runner of accelerators, on the CPU, with a copy of a model, which it would empty."""
+    return DeviceRunner(describe(copy.deepcopy(model), CONTEXT), torch.float32, slots, torch.device('cpu'))
+
+
 # Every runner, by the function that makes it from a model and a number of slots, and the families that it takes.
 RUNNERS: dict[str, tuple[Callable[[Any, int], ModelRunner], Sequence[str]]] = {
     'general': (HfRunner, list(FAMILIES)),
     'batched': (batched, [family for family in FAMILIES if family not in BEYOND_BATCHED]),
+    'device': (device, [family for family in FAMILIES if family not in BEYOND_BATCHED]),
 }
 SLOTS = 4
 TOLERANCE = 2e-4  # of logits of magnitude 10, between two orders of summation
