@@ -24,11 +24,23 @@ class Cache:
         self.values = torch.zeros(shape, dtype=dtype, device=device)
         self.numbers = torch.arange(slots, device=device)
         self.slopes = None if decoder.alibi is None else decoder.alibi.to(device)  # [heads]
+        self._ends = [0] * slots  # what is behind them is zeros
+
+    def cut(self, slot: int, end: int) -> None:
+        """Prepares a slot for a text that ends at `end`, and empties what lies behind.
+
+        Places behind the end are looked at with the weight 0, which does not hide a NaN that another text has left.
+        """
+        if self._ends[slot] > end:
+            for kept in (self.keys, self.values):
+                kept[:, slot, :, end:self._ends[slot]].zero_()
+        self._ends[slot] = end
 
     def copy_prefix(self, source: int, target: int, length: int) -> None:
         """Makes the first places of one slot those of another."""
         for kept in (self.keys, self.values):
             kept[:, target, :, :length] = kept[:, source, :, :length]
+        self._ends[target] = max(self._ends[target], length)
 
 
 def cache_bytes(decoder: Decoder, dtype: torch.dtype) -> int:

@@ -95,8 +95,8 @@ class DeviceModel:
         heads = functional.linear(normed, layer.qkv.weight, layer.qkv.bias).view(len(hidden), -1, decoder.head_size)
         of_keys, of_values = decoder.heads, decoder.heads + decoder.kv_heads  # where they begin
         queries = self._turned(_normed(layer.query_norm, heads[:, :of_keys].float()), turn).to(self._dtype)
-        keys = _normed(layer.key_norm, heads[:, of_keys:of_values].float())
-        keys, values = _finite(self._turned(keys, turn).to(self._dtype)), _finite(heads[:, of_values:])
+        keys = self._turned(_normed(layer.key_norm, heads[:, of_keys:of_values].float()), turn).to(self._dtype)
+        values = heads[:, of_values:]
         found = torch.cat([part.attend(index, layer.window, queries[part.rows], keys[part.rows], values[part.rows])
                            for part in parts])
         return _normed(layer.post_attention_norm, functional.linear(found, layer.out.weight, layer.out.bias).float())
@@ -140,11 +140,6 @@ def _activated(rows: torch.Tensor, kind: Activation) -> torch.Tensor:
     if kind is Activation.RELU:
         return functional.relu(rows)
     return functional.gelu(rows, approximate='tanh' if kind is Activation.GELU_TANH else 'none')
-
-
-def _finite(kept: torch.Tensor) -> torch.Tensor:
-    """Returns what may be cached: the weight 0 does not hide a NaN from the slot's next sequence."""
-    return kept.nan_to_num(0.0, 0.0, 0.0)
 
 
 def _fused(layer: DecoderLayer, dtype: torch.dtype) -> _Layer:

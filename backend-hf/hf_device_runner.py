@@ -1,7 +1,7 @@
 """A ModelRunner in plain torch for one accelerator: every sequence of a step in one pass through the model.
 
 Steps in which every sequence has one token are the same operations on the same memory whatever the sequences are, so
-they can be recorded (hf_replay). No step waits for the device: logits stay there, and are on their way when `step`
+they can be recorded (hf_replay). No step waits for a CUDA device: logits stay there, and are on their way when `step`
 returns. Knows tensors and slots. Runs on the engine thread alone.
 """
 
@@ -41,8 +41,12 @@ class DeviceRunner:
     @torch.inference_mode()
     def step(self, batch: Sequence[Work]) -> torch.Tensor:
         """See ModelRunner.step."""
+        assert self._cache is not None, 'a released runner is not used'
+        for work in batch:
+            self._cache.cut(work.slot, work.start + len(work.tokens))
         decoding = [] if self._is_alone else [work for work in batch if len(work.tokens) == 1]
-        return self._decode_step(batch) if len(decoding) == len(batch) else self._mixed_step(batch, decoding)
+        logits = self._decode_step(batch) if len(decoding) == len(batch) else self._mixed_step(batch, decoding)
+        return logits.cpu() if self._device.type == 'mps' else logits  # choosing takes float64, which Metal lacks
 
     @torch.inference_mode()
     def copy_prefix(self, source: int, target: int, length: int) -> None:
