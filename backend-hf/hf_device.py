@@ -113,6 +113,12 @@ def available_memory(device: str, hardware: Hardware) -> int:
     return main_memory()
 
 
+def roomiest_gpu(hardware: Hardware) -> tuple[str, int]:
+    """Returns the GPU with the most free memory, as cuda:N, and the bytes that are free there."""
+    free = [torch.cuda.mem_get_info(index)[0] for index in range(hardware.cuda_devices)]
+    return f'cuda:{free.index(max(free))}', max(free)
+
+
 def main_memory(root: Path = Path('/')) -> int:
     """Returns the bytes of main memory that are free, within the container's limit; a lot where nothing says so."""
     free = 2 ** 60

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import transformers
 from hf_checkpoint import Checkpoint, gib, inspect
-from hf_device import Hardware, available_memory, choose_dtype, main_memory
+from hf_device import Hardware, available_memory, choose_dtype, main_memory, roomiest_gpu
 from hf_download import fetch
 from hf_runners import RunnerOptions, make_runner
 from hf_tokenizer import HfTokenizer, SpecialIds
@@ -42,6 +42,7 @@ class LoadOptions:
     bits: int | None = None  # of quantized weights, 8 or 4
     slots: int = 16
     max_context_tokens: int | None = None
+    is_batch_invariant: bool = False
 
 
 class HfLoader:
@@ -86,13 +87,14 @@ class HfLoader:
         bits = options.bits if options.bits is not None and is_quantized_by_library else 8 * dtype.itemsize
         size = checkpoint.parameters * bits // 8
         self._check_memory(size, dtype)
+        placement = self._placement(size)
         report(f'loading {gib(size)} of weights')
 
         def read() -> Any:  # Any: transformers' models share no typed base
             auto_model: Any = transformers.AutoModelForCausalLM  # Any: its result depends on its arguments
             model, report_of_keys = auto_model.from_pretrained(
                 checkpoint.folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True,
-                **self._placement(), **FROM_FOLDER)
+                **placement, **FROM_FOLDER)
             _check_keys(checkpoint.folder, report_of_keys)
             return model.eval()
 
@@ -104,8 +106,9 @@ class HfLoader:
                     str(dtype).removeprefix('torch.') if options.bits is None else f'int{options.bits}',
                     options.device, context_length)
         report('preparing the weights')
-        memory = int(available_memory(options.device, self._hardware))
-        runner = make_runner(model, RunnerOptions(options.slots, context_length, memory, options.bits), read)
+        memory = int(available_memory(str(model.device), self._hardware))
+        runner = make_runner(model, RunnerOptions(options.slots, context_length, memory, options.bits,
+                                                  options.is_batch_invariant), read)
         return LoadedModel(runner, tokenizer, context_length)
 
     def _tokenizer(self, folder: Path, model: Any) -> HfTokenizer:  # Any: transformers' models share no typed base
@@ -127,8 +130,8 @@ class HfLoader:
                             f'{str(dtype).removeprefix("torch.")} and {gib(free)} are free: choose a smaller model, '
                             'or give --offload-dir.')
 
-    def _placement(self) -> dict[str, Any]:  # Any: keyword arguments of a library without types
-        """Returns the arguments that say where the weights go."""
+    def _placement(self, size: int) -> dict[str, Any]:  # Any: keyword arguments of a library without types
+        """Returns the arguments that say where weights of so many bytes go."""
         options = self._options
         placement: dict[str, Any] = {}
         if options.bits is not None and options.device != 'cpu':
@@ -137,7 +140,8 @@ class HfLoader:
         if options.offload_dir is not None:
             placement['offload_folder'] = str(options.offload_dir)
         if options.device == 'cuda':
-            placement['device_map'] = 'auto'
+            gpu, free = roomiest_gpu(self._hardware)  # one is faster than several, where it is enough
+            placement['device_map'] = {'': gpu} if options.bits is None and size * HEADROOM <= free else 'auto'
         elif options.offload_dir is not None and options.device == 'cpu':
             placement |= {'device_map': 'auto', 'max_memory': {'cpu': int(main_memory() / HEADROOM)}}
         else:

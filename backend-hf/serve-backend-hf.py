@@ -4,6 +4,7 @@ With no option at all it serves the models of models.json and begins with the fi
 of this repository and needs neither a GPU nor a network.
 """
 
+import dataclasses
 import pathlib
 import sys
 import time
@@ -46,20 +47,19 @@ def read_models(file: pathlib.Path, single: str | None) -> tuple[CatalogEntry, .
     return (CatalogEntry(single, single, single.split('/')[0], repo=single),)
 
 
-def make_loader(models: tuple[CatalogEntry, ...], device: str, dtype: str, offload_dir: pathlib.Path | None,
-                bits: int | None, slots: int, max_context_tokens: int | None) -> HfLoader:
-    """Returns a loader for this machine. Raises click.UsageError for what it does not have."""
+def make_loader(models: tuple[CatalogEntry, ...], wanted: LoadOptions) -> HfLoader:
+    """Returns a loader for this machine, whatever `device` says. Raises click.UsageError for what it does not have."""
     hardware = hf_device.detect()
     try:
-        chosen = hf_device.choose_device(device, hardware)
-        hf_device.check_dtype(dtype, chosen)
-        if bits is not None:
-            hf_device.check_quantization(bits, chosen)
-        if offload_dir is not None:
-            hf_device.make_offload_dir(offload_dir)
+        chosen = hf_device.choose_device(wanted.device, hardware)
+        hf_device.check_dtype(wanted.dtype, chosen)
+        if wanted.bits is not None:
+            hf_device.check_quantization(wanted.bits, chosen)
+        if wanted.offload_dir is not None:
+            hf_device.make_offload_dir(wanted.offload_dir)
     except hf_device.DeviceError as error:
         raise click.UsageError(str(error)) from None
-    return HfLoader(models, LoadOptions(chosen, dtype, offload_dir, bits, slots, max_context_tokens), hardware)
+    return HfLoader(models, dataclasses.replace(wanted, device=chosen), hardware)
 
 
 @click.command(context_settings=options.CONTEXT_SETTINGS, help=__doc__)
@@ -77,20 +77,23 @@ def make_loader(models: tuple[CatalogEntry, ...], device: str, dtype: str, offlo
 @click.option('--dtype', type=click.Choice(['auto', *hf_device.DTYPES]), default='auto',
               help='Number format of the weights; auto chooses by device, hardware and size of the model.')
 @click.option('--device', default='auto', metavar='auto|cpu|cuda|cuda:N|mps',
-              help='Where the model runs; auto prefers GPUs, cuda uses all of them.')
+              help='Where the model runs; auto prefers GPUs, cuda uses as many as it needs.')
 @click.option('--max-batch-size', type=click.IntRange(1, 1024), default=16, help='Sequences worked on at once.')
 @click.option('--max-batch-tokens', type=click.IntRange(1), default=512, help='Tokens computed in one step at most.')
 @click.option('--max-queue', type=click.IntRange(0, 4096), default=128,
               help='Sequences that may wait for their turn; beyond them a request gets a 503.')
 @click.option('--max-context-tokens', type=click.IntRange(2), default=None, show_default="the model's own",
               help='Tokens that a prompt and its completion may have together, if fewer than the model takes.')
+@click.option('--batch-invariant', is_flag=True,
+              help="Let a sequence's numbers depend on no other to the last bit: free on a CPU as a rule, else slow.")
 @click.option('--max-sequences-per-request', type=click.IntRange(1), default=128,
               help='Prompts times n (or best_of) of one request at most.')
 @click.option('--max-logprobs', type=click.IntRange(0), default=20, help='Largest value of logprobs in a request.')
 def main(host: str, port: int, log_level: str, max_body_bytes: int, drain_timeout_s: float, single_model: str | None,
          models_file: pathlib.Path, offload_dir: pathlib.Path | None, load_in_8bit: bool, load_in_4bit: bool,
          dtype: str, device: str, max_batch_size: int, max_batch_tokens: int, max_queue: int,
-         max_context_tokens: int | None, max_sequences_per_request: int, max_logprobs: int) -> None:
+         max_context_tokens: int | None, batch_invariant: bool, max_sequences_per_request: int,
+         max_logprobs: int) -> None:
     """Reads options, builds, serves. (The help text is the module's.)"""
     log.configure(log_level)
     models = read_models(models_file, single_model)
@@ -99,7 +102,8 @@ def main(host: str, port: int, log_level: str, max_body_bytes: int, drain_timeou
     bits = 8 if load_in_8bit else 4 if load_in_4bit else None
     if bits is not None and offload_dir is not None:
         raise click.UsageError(f'--load-in-{bits}bit and --offload-dir exclude each other.')
-    loader = make_loader(models, device, dtype, offload_dir, bits, max_batch_size, max_context_tokens)
+    loader = make_loader(models, LoadOptions(device, dtype, offload_dir, bits, max_batch_size, max_context_tokens,
+                                             batch_invariant))
     started = int(time.time())
     infos = [ModelInfo(model.id, model.description, model.owned_by, started, ModelStatus.AVAILABLE, CAPABILITIES)
              for model in models]

@@ -220,14 +220,19 @@ def test_lack_of_memory_while_loading_is_told(folder: Path, monkeypatch: pytest.
     assert 'more memory than there is' in refusal(folder)
 
 
-@pytest.mark.parametrize(('options', 'device_map'), [
-    (LoadOptions(device='cuda'), 'auto'), (LoadOptions(device='cuda:1'), {'': 'cuda:1'}),
-    (LoadOptions(device='mps'), {'': 'mps'}), (LoadOptions(), {'': 'cpu'})])
-def test_device_map_follows_the_device(options: LoadOptions, device_map: object) -> None:
-    placement = HfLoader([], options, Hardware(cuda_devices=2))._placement()
+@pytest.mark.parametrize(('options', 'size', 'device_map'), [
+    (LoadOptions(device='cuda'), 180, {'': 'cuda:1'}), (LoadOptions(device='cuda'), 190, 'auto'),
+    (LoadOptions(device='cuda:1'), 190, {'': 'cuda:1'}),
+    (LoadOptions(device='mps'), 190, {'': 'mps'}), (LoadOptions(), 190, {'': 'cpu'})])
+def test_device_map_follows_the_device(monkeypatch: pytest.MonkeyPatch, options: LoadOptions, size: int,
+                                       device_map: object) -> None:
+    """A model goes to one GPU if it is enough, the one with the most room."""
+    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda index: ([100, 200][index], 1000))
+    placement = HfLoader([], options, Hardware(cuda_devices=2))._placement(size)
     assert placement == {'device_map': device_map}
 
 
-def test_8bit_is_handed_to_the_library() -> None:
-    placement = HfLoader([], LoadOptions(device='cuda', bits=8), Hardware(cuda_devices=1))._placement()
-    assert placement['quantization_config'].load_in_8bit is True
+def test_8bit_is_handed_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda index: (1000, 1000))
+    placement = HfLoader([], LoadOptions(device='cuda', bits=8), Hardware(cuda_devices=1))._placement(100)
+    assert placement['quantization_config'].load_in_8bit is True and placement['device_map'] == 'auto'
