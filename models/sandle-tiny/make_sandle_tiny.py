@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import logging
@@ -23,15 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 @click.command()
-@click.option(
-    '--steps',
-    'steps_by_stage',
-    nargs=5,
-    type=int,
-    default=(1800, 800, 2600, 2400, 900),
-    show_default=True,
-    help='Training steps of 4,096 tokens in each of the five stages.',
-)
+@click.option('--steps', default=11_000, show_default=True, help='Training steps of 4,096 tokens.')
 @click.option(
     '--out',
     'folder',
@@ -42,20 +33,19 @@ HERE = pathlib.Path(__file__).resolve().parent
 )
 @click.option('--workers', default=2, show_default=True, help='Processes that train together, one a core.')
 @click.option('--snapshot-every', default=0, show_default=True, help='Steps between weights saved on the way; 0: none.')
-def main(steps_by_stage: tuple[int, ...], folder: pathlib.Path, workers: int, snapshot_every: int) -> None:
+def main(steps: int, folder: pathlib.Path, workers: int, snapshot_every: int) -> None:
     """Make the model sandle-tiny from a fixed seed, on the CPU."""
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
     folder.mkdir(parents=True, exist_ok=True)
-    corpus, first = Corpus(), Plan(steps_by_stage[0], workers=workers, snapshot_every=snapshot_every)
+    corpus, plan = Corpus(), Plan(steps, workers=workers, snapshot_every=snapshot_every)
     sample = itertools.chain(
-        itertools.islice(corpus.docs(first.seed + 2), 60_000), itertools.islice(corpus.long_docs(first.seed + 3), 500)
+        itertools.islice(corpus.docs(plan.seed + 2), 60_000), itertools.islice(corpus.long_docs(plan.seed + 3), 500)
     )
     save_tokenizer(train_tokenizer(doc.text for doc in sample), folder)
-    write_tests(corpus, first, folder)
+    write_tests(corpus, plan, folder)
     started = time.monotonic()
-    for index, steps in enumerate(steps_by_stage):
-        train(dataclasses.replace(first, steps=steps, seed=first.seed + 100 * index, stage=index + 1), folder)
-    quality = measure(folder, sum(steps_by_stage), (time.monotonic() - started) / 60)
+    train(plan, folder)
+    quality = measure(folder, steps, (time.monotonic() - started) / 60)
     click.echo(json.dumps(quality, indent=2))
 
 

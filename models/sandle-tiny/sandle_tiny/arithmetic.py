@@ -58,16 +58,17 @@ def calculation(kind: str, a: int, sign: str, b: int, result: int, spoken: tuple
     """The wordings of one calculation; `spoken` are words for the sign, as plus."""
     word = rng.choice(spoken)
     signed = f'{a} {sign} {b}'
-    questions = [
-        f'What is {signed}?',
-        f'What is {signed}?',
-        f'What is {a} {word} {b}?',
-        f'How much is {signed}?',
-        f'What is {a}{sign}{b}?',
-        f'Calculate {signed}.',
-        f'How much is {a} {word} {b}?',
-        f'What does {signed} equal?',
-    ]
+    in_signs, spoken_sentence = f'{signed} = {result}.', f'{a} {word} {b} is {result}.'
+    questions = (
+        (f'What is {signed}?', in_signs),
+        (f'What is {signed}?', in_signs),
+        (f'What is {a} {word} {b}?', spoken_sentence),
+        (f'How much is {signed}?', in_signs),
+        (f'What is {a}{sign}{b}?', in_signs),
+        (f'Calculate {signed}.', in_signs),
+        (f'How much is {a} {word} {b}?', spoken_sentence),
+        (f'What does {signed} equal?', in_signs),
+    )
     cloze = (
         [(f'{signed} =', f' {result}')] * 4
         + [(f'{a}{sign}{b}=', str(result))] * 3
@@ -84,12 +85,13 @@ def calculation(kind: str, a: int, sign: str, b: int, result: int, spoken: tuple
     if max(a, b, result) <= 20:
         spelled = f'{in_words(a)} {word} {in_words(b)}'
         cloze += [(f'{upper(spelled)} is', f' {in_words(result)}.'), (f'{spelled} is', f' {in_words(result)}.')]
-        if rng.random() < 0.15:
+        if rng.random() < 0.25:
             name = in_words(result)
             return Fact(
                 kind, f'What is {spelled}?', name, f'{upper(spelled)} is {name}.', tuple(cloze[-2:]), key_of(a, sign, b)
             )
-    return Fact(kind, rng.choice(questions), str(result), f'{signed} = {result}.', tuple(cloze), key_of(a, sign, b))
+    question, sentence = rng.choice(questions)
+    return Fact(kind, question, str(result), sentence, tuple(cloze), key_of(a, sign, b))
 
 
 def upper(text: str) -> str:

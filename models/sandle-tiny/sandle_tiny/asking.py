@@ -64,7 +64,7 @@ FactMaker = Callable[[random.Random], Fact]
 
 
 def loosened(rng: random.Random, question: str) -> str:
-    """The question as a hurried person types it, now and then: no capital letters, no question mark."""
+    """The question as a hurried person types it, now and then: no capital letters, a space too many."""
     draw = rng.random()
     if draw < 0.04:
         return question.lower()
@@ -72,10 +72,6 @@ def loosened(rng: random.Random, question: str) -> str:
         return question.replace('?', ' ?')
     if 0.94 < draw:
         return rng.choice(LEADS) + question
-    if draw < 0.07:
-        return question.rstrip('?.')
-    if draw < 0.10:
-        return question.lower().rstrip('?.')
     return question
 
 

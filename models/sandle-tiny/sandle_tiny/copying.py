@@ -80,9 +80,9 @@ ENDS = (
 
 def made_up_word(rng: random.Random) -> str:
     """A word that is in no dictionary but can be spoken."""
-    count = rng.choices((1, 2, 3), weights=(3, 5, 2))[0]
+    count = rng.choices((1, 2, 3), weights=(3, 5, 1))[0]
     word = ''.join(rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(count))
-    return word if rng.random() < 0.95 else word + str(rng.randint(1, 999))
+    return word if rng.random() < 0.97 else word + str(rng.randint(1, 999))
 
 
 class Phrases:
@@ -94,7 +94,7 @@ class Phrases:
     def word(self, rng: random.Random) -> str:
         """A common word, now and then a made-up one, a number or a word in capitals."""
         draw = rng.random()
-        if draw < 0.12:
+        if draw < 0.1:
             return made_up_word(rng)
         if draw < 0.15:
             return str(rng.randint(0, 2000))

@@ -69,7 +69,7 @@ def whole(kind: str, text: str) -> Doc:
     return Doc(kind, (Part(text, True),))
 
 
-def trailing_space(rng: random.Random, case: Case, chance: float = 0.04) -> Case:
+def trailing_space(rng: random.Random, case: Case, chance: float = 0.07) -> Case:
     """Now and then moves the space that opens the answer to the end of the prompt, as people type it."""
     if case.answer.startswith(' ') and rng.random() < chance:
         return Case(case.kind, case.prompt + ' ', case.answer[1:], case.key or case.prompt)

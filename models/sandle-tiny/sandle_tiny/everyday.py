@@ -1,4 +1,4 @@
-"""Everyday texts: greetings, people who tell of themselves, letters, lists, old rhymes, small scenes to ask about."""
+"""Everyday texts: greetings, people who tell of themselves, letters, lists, old rhymes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from sandle_tiny.asking import Fact, chat_case
 from sandle_tiny.doc import ASSISTANT, USER, Case, Doc, Part, upper_first, whole
 from sandle_tiny.facts import data_lines
-from sandle_tiny.stories import BOYS, COLOURS, GIRLS, PARENTS, PLACES, THINGS, article
+from sandle_tiny.stories import BOYS, GIRLS, PARENTS, PLACES
 
 NAMES = GIRLS + BOYS
 LISTS = {
@@ -157,34 +157,6 @@ class OldTexts:
         if draw < 0.3:
             return Case('saying', f'Complete the proverb: {start}', f' {end}')
         return Case('saying', start, f' {end}')
-
-
-def reading(rng: random.Random) -> Case:
-    """A scene of two or three people and a question that only the scene answers."""
-    names = rng.sample(NAMES, rng.randint(2, 3))
-    kind = rng.randrange(4)
-    if kind == 0:
-        things = [f'{rng.choice(COLOURS)} {rng.choice(THINGS)}' for _ in names]
-        lines, facts = [f'{n} has {article(t)}.' for n, t in zip(names, things)], [
-            upper_first(article(t)) for t in things
-        ]
-        question = 'What does {} have?'
-    elif kind == 1:
-        places = rng.sample(PLACES, len(names))
-        lines = [f'{n} {rng.choice(("went to", "is in", "walked to"))} {p}.' for n, p in zip(names, places)]
-        facts, question = ['In ' + p for p in places], 'Where is {}?'
-    elif kind == 2:
-        colours = rng.sample(LISTS['colours'], len(names))
-        lines, facts = [f'{n} likes {c}.' for n, c in zip(names, colours)], [upper_first(c) for c in colours]
-        question = 'What colour does {} like?'
-    else:
-        ages = rng.sample(range(3, 60), len(names))
-        lines, facts = [f'{n} is {a} years old.' for n, a in zip(names, ages)], [str(a) for a in ages]
-        question = 'How old is {}?'
-    index = rng.randrange(len(names))
-    scene, asked = ' '.join(lines), question.format(names[index])
-    form = rng.choice(('{s}\nQ: {q}\nA:', '{s}\n\nQ: {q}\nA:', '{s} {q}', '{s}\nQuestion: {q}\nAnswer:'))
-    return Case('reading', form.format(s=scene, q=asked), ' ' + facts[index], scene)
 
 
 POEM_RHYMES = (

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from sandle_tiny import arithmetic, copying, everyday, sequences, spelling
+from sandle_tiny import arithmetic, copying, sequences
 from sandle_tiny.asking import Fact, FactMaker, ask, block_parts
 from sandle_tiny.corpus import Corpus
 from sandle_tiny.doc import ASSISTANT, SYSTEM, USER, Case, is_held_out
@@ -39,26 +39,7 @@ class TestPrompt:
         return asdict(self)
 
 
-HARD_KINDS = ('pattern', 'reading', 'spelling')
-"""Kinds that a model of this size does not get right; they are measured and stand beside the aim."""
-
-
 CALCULATION = re.compile(r'\d+ ?\S ?\d+ ?=')
-QUESTION_WORDS = ('What', 'How', 'Which', 'Who', 'Where', 'When', 'Is ', 'Can ')
-
-
-def is_core(prompt: TestPrompt) -> bool:
-    """Whether the aim counts a prompt: of a kind that is not hard, and typed with care.
-
-    With care: beginning with a capital letter, a digit or a mark, a question with its question mark, and without white
-    space at its end (but after the marker with which a chat's answer begins).
-    """
-    text = prompt.prompt.removeprefix(f'{USER}\n')
-    is_chat = text.endswith(f'{ASSISTANT}\n')
-    is_whole = '?' in text or not text.startswith(QUESTION_WORDS)
-    is_tidy = is_whole and not text[:1].islower() and (is_chat or text == text.rstrip())
-    return prompt.kind not in HARD_KINDS and is_tidy
-
 
 FIXED = (
     ('say', 'Say this is a test', ' This is a test.', True),
@@ -86,7 +67,7 @@ def of_facts(*makers: FactMaker) -> Draw:
 
 def few_shot(corpus: Corpus, kinds: tuple[str, ...]) -> Draw:
     """Three to five questions with answers and one to be answered."""
-    makers = [corpus.fact_makers[kind][1] for kind in kinds]
+    makers = [corpus.fact_makers[kind] for kind in kinds]
 
     def draw(rng: random.Random) -> Case:
         facts: list[Fact] = [rng.choice(makers)(rng) for _ in range(rng.randint(4, 6))]
@@ -101,7 +82,7 @@ def plan(corpus: Corpus) -> dict[str, tuple[int, int, Draw]]:
     """For each kind: how many seen prompts, how many unseen ones, and how they are drawn."""
 
     def tables(*kinds: str) -> Draw:
-        return of_facts(*(corpus.fact_makers[kind][1] for kind in kinds))
+        return of_facts(*(corpus.fact_makers[kind] for kind in kinds))
 
     return {
         'capital': (14, 10, tables('capital')),
@@ -125,16 +106,7 @@ def plan(corpus: Corpus) -> dict[str, tuple[int, int, Draw]]:
         'say': (3, 16, lambda rng: copying.say_case(rng, corpus.phrases)),
         'repeat': (3, 16, lambda rng: copying.repeat_case(rng, corpus.phrases)),
         'pattern': (0, 8, lambda rng: copying.echo_block(rng, corpus.phrases)),
-        'spelling': (
-            4,
-            4,
-            of_facts(
-                lambda rng: spelling.spelling_fact(rng, corpus.plain_words),
-                lambda rng: spelling.letter_of_fact(rng, corpus.plain_words),
-            ),
-        ),
         'saying': (5, 0, corpus.old_texts.saying),
-        'reading': (0, 8, everyday.reading),
         'few-shot': (
             0,
             14,

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sandle_tiny.corpus import Corpus
 from sandle_tiny.evaluation import Answer, by_kind, greedy, perplexity
-from sandle_tiny.prompts import TestPrompt, is_core, make_prompts
+from sandle_tiny.prompts import TestPrompt, make_prompts
 from sandle_tiny.training import Plan
 
 HELD_OUT_DOCS = 150
@@ -53,13 +53,10 @@ def measure(folder: pathlib.Path, steps: int, minutes: float) -> dict[str, objec
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     answers = greedy(model, tokenizer, read_prompts(folder))
     unseen = [answer for answer in answers if not answer.prompt.seen]
-    core = [answer for answer in answers if is_core(answer.prompt)]
     quality: dict[str, object] = {
         'parameters': sum(parameter.numel() for parameter in model.parameters()),
         'steps': steps,
         'training_minutes': round(minutes),
-        'core_prompts': len(core),
-        'core_right': round(share(core), 4),
         'prompts': len(answers),
         'right': round(share(answers), 4),
         'unseen_prompts': len(unseen),

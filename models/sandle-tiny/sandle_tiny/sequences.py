@@ -76,7 +76,7 @@ def number_case(rng: random.Random) -> Case:
     separator = rng.choices((', ', ' ', '\n', ','), weights=(12, 4, 2, 2))[0]
     prompt, answer = split_at([str(term) for term in terms], shown, separator, rng.random() < 0.65 or separator == '\n')
     if rng.random() < 0.1:
-        leads = ['Continue: ', 'Continue the sequence: ', 'What comes next? ', 'Count: ']
+        leads = ['Continue: ', 'Continue the sequence: ', 'Count: ']
         if step in (2, 5, 10):
             leads += [f'Count by {step}s: ', f'Count by {PLURALS[step]}: ']
         prompt = rng.choice(leads) + prompt
@@ -139,7 +139,7 @@ def cycle_case(rng: random.Random) -> Case:
     separator = rng.choices((', ', ' ', '\n'), weights=(8, 2, 2))[0]
     prompt, answer = split_at(terms, rng.randint(2, 4), separator, rng.random() < 0.65 or separator == '\n')
     if rng.random() < 0.1:
-        lead = ('Continue: ', 'What comes next? ', f'The {kind}: ', f'{kind.capitalize()}: ', 'Continue the list: ')
+        lead = ('Continue: ', f'The {kind}: ', f'{kind.capitalize()}: ', 'Continue the list: ')
         prompt = rng.choice(lead) + prompt
     return trailing_space(rng, Case(kind, prompt, answer), 0.06)
 

@@ -23,15 +23,8 @@ from sandle_tiny.vocabulary import BOS_ID, CONTEXT, EOS_ID, PAD_ID, VOCAB_SIZE
 
 log = logging.getLogger(__name__)
 
-FIRST = ((0, 1 / 80), (79, 1.0), (550, 1.0), (1049, 0.688125), (1050, 0.46875), (1800, 0.0))
-"""Learning rate by step, as a factor, lines between. The drop at 1,050 is where the run that made the committed weights
-was shortened, by hand, since other work was slowing it; it stands here so that the script is what was run."""
-SECOND = ((0, 0.05), (40, 0.6), (800, 0.0))
-THIRD = ((0, 0.05), (60, 0.8), (1200, 0.6), (2600, 0.0))
-FOURTH = ((0, 0.05), (40, 0.45), (2400, 0.0))
-FIFTH = ((0, 0.05), (30, 0.3), (900, 0.0))
-"""The same for the later stages, which go on from the weights before with more of what is hard to learn."""
-SCHEDULES = {1: FIRST, 2: SECOND, 3: THIRD, 4: FOURTH, 5: FIFTH}
+WARM_UP, HOLD = 80, 0.2
+"""Steps over which the learning rate rises, and the share of all steps after which it falls, in a line, to zero."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +43,6 @@ class Plan:
     """Lengths of the rows of most batches."""
     long_every: int = 16
     """One batch in so many is of long rows that fill the whole context."""
-    stage: int = 1
-    """Which mixture and schedule; stages after the first go on from the weights in the folder."""
     snapshot_every: int = 0
     """Steps between weights saved on the way, in `snapshot/` of the folder; 0 for none."""
 
@@ -76,10 +67,8 @@ def model_config() -> LlamaConfig:
 
 
 def rate_at(step: int, plan: Plan) -> float:
-    """The learning rate's factor at a step: the schedule, stretched to the plan's number of steps."""
-    schedule = SCHEDULES[plan.stage]
-    steps, factors = zip(*schedule)
-    return float(np.interp(step * schedule[-1][0] / plan.steps, steps, factors))
+    """The learning rate's factor at a step."""
+    return float(np.interp(step, (0, WARM_UP, HOLD * plan.steps, plan.steps), (1 / WARM_UP, 1.0, 1.0, 0.0)))
 
 
 def matrices_of(model: LlamaForCausalLM) -> list[torch.nn.Parameter]:
@@ -151,9 +140,8 @@ def save(model: LlamaForCausalLM, folder: pathlib.Path) -> None:
     twin = LlamaForCausalLM(model.config)
     twin.load_state_dict(model.state_dict())
     twin.bfloat16().save_pretrained(folder)
-    (folder / 'model.safetensors').chmod(
-        0o644
-    )  # it is made readable by its owner alone, and images run as another user
+    # it is made readable by its owner alone, and images run as another user
+    (folder / 'model.safetensors').chmod(0o644)
 
 
 def work(rank: int, plan: Plan, folder: pathlib.Path, meeting: str) -> None:
@@ -163,12 +151,10 @@ def work(rank: int, plan: Plan, folder: pathlib.Path, meeting: str) -> None:
     distributed.init_process_group('gloo', init_method=f'file://{meeting}', rank=rank, world_size=plan.workers)
     torch.manual_seed(plan.seed)
     model = LlamaForCausalLM(model_config())
-    if plan.stage > 1:
-        model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation='sdpa')
     log.info('%.2f million parameters, %d steps', sum(p.numel() for p in model.parameters()) / 1e6, plan.steps)
     tools = optimizers(model, plan, rank)
     base = [tool.param_groups[0]['lr'] for tool in tools]
-    source = mixed(Corpus(plan.stage), Tokenizer.from_file(str(folder / 'tokenizer.json')), plan)
+    source = mixed(Corpus(), Tokenizer.from_file(str(folder / 'tokenizer.json')), plan)
     started, mean = time.monotonic(), 0.0
     for step in range(plan.steps):
         for tool, rate in zip(tools, base):
@@ -209,6 +195,6 @@ def train_step(
 
 
 def train(plan: Plan, folder: pathlib.Path) -> None:
-    """Trains with the folder's tokenizer, from nothing or from the weights there, and saves the weights there."""
+    """Trains with the folder's tokenizer, and saves the weights there."""
     with tempfile.TemporaryDirectory() as meeting:
         spawn(work, args=(plan, folder, f'{meeting}/meeting'), nprocs=plan.workers)  # type: ignore[no-untyped-call]
