@@ -86,8 +86,8 @@ def kinds(vllm_venv: Path, transformers_venv: Path, backend_hf_options: tuple[st
             'vLLM', vllm_venv / 'bin/vllm',
             lambda launch: ['serve', str(launch.model), '--host', '127.0.0.1', '--port', str(launch.port),
                             '--max-model-len', str(CONTEXT_TOKENS), '--dtype', 'bfloat16'],
-            # GiB of cache: room for what is measured; left to itself it takes most of the memory. It computes on all cores
-            # but one, which is its best: on two cores, both bound and none bound were slower.
+            # GiB of cache: room for what is measured; left to itself it takes most of the memory. It computes on all
+            # cores but one, which is its best: on two cores, both bound and none bound were slower.
             '/health', environment={'VLLM_CPU_KVCACHE_SPACE': '2'}),
         ServerKind(
             'transformers serve', transformers_venv / 'bin/transformers',
