@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).resolve().parent / 'native/decoder.cpp'
 BUILT_FOLDER = SOURCE.parent / 'built'
-COMPILERS = ('g++', 'clang++')
+COMPILER = 'g++'  # not clang++: PyTorch brings GCC's OpenMP
 FLAGS = ('-O3', '-std=c++17', '-fPIC', '-fopenmp', '-fno-math-errno', '-fno-trapping-math')
 COMPILE_TIMEOUT_S = 120
 
@@ -146,9 +146,9 @@ def compile_build(build: Build, folder: Path) -> Path:
     path = folder / f'{build.name}-{digest}.so'
     if path.is_file():
         return path
-    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
+    compiler = shutil.which(COMPILER)
     if compiler is None:
-        raise KernelsError(f'there is no compiler ({" or ".join(COMPILERS)}) to make them')
+        raise KernelsError(f'there is no compiler ({COMPILER}) to make them')
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:

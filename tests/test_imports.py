@@ -11,6 +11,7 @@ COMPONENTS = ('backend-hf', 'backend-llama', 'backend-stub', 'openai-wrapper')
 PREFIXES = {'backend-hf': 'hf_', 'backend-llama': 'llama_', 'backend-stub': 'stub_', 'openai-wrapper': 'wrapper_'}
 SHARED = sorted(ROOT.glob('sandle/**/*.py'))
 WEB = {'flask', 'werkzeug', 'waitress'}
+TENSOR_FILES = {'sandle/engine/sampling.py', 'sandle/engine/penalties.py'}
 HEAVY = {'torch', 'transformers', 'tokenizers', 'accelerate', 'safetensors', 'huggingface_hub', 'numpy'}
 
 
@@ -111,10 +112,10 @@ def test_no_component_imports_another(component: str) -> None:
 
 
 @pytest.mark.parametrize('file', SHARED, ids=name)
-def test_sandle_imports_no_component_and_sampling_alone_needs_torch(file: Path) -> None:
+def test_sandle_imports_no_component_and_only_choosing_tokens_needs_torch(file: Path) -> None:
     assert not {module for module in imports_of(file) if module.startswith(tuple(PREFIXES.values()))}
     needed = packages(set(imports_of(file))) & HEAVY
-    assert needed == ({'torch'} if name(file) == 'sandle/engine/sampling.py' else set())
+    assert needed == ({'torch'} if name(file) in TENSOR_FILES else set())
 
 
 @pytest.mark.parametrize('module', ['errors', 'jsonbody', 'protocol', 'wire', 'sse', 'choices', 'catalog', 'log'])

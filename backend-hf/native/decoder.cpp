@@ -167,6 +167,17 @@ inline vfloat activated(vfloat x, int kind) {
 
 // ---- units ----
 
+// Sixteen numbers of which each pair becomes a unit, `stride` units apart.
+inline void put_units(vfloat values, uint32_t *to, int64_t stride) {
+    vuint bits = (vuint)values;
+    bits = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;  // to_bfloat16, but for NaNs, of which a few may become infinite
+    for (int i = 0; i < LANES; i += 2) to[i / 2 * stride] = bits[i] | bits[i + 1] << 16;
+}
+
+inline void put_units(vfloat values, float *to, int64_t stride) {
+    for (int i = 0; i < LANES; i++) to[i * stride] = values[i];
+}
+
 template <class Unit> struct Of;
 template <> struct Of<float> {
     typedef vfloat Vector;
@@ -237,10 +248,15 @@ template <class Unit> struct Tiles {
 
     const Unit *tile(int64_t index) const { return data + index * depth * TILE; }
 
-    void set(int64_t row, int64_t column, float value) {
-        Unit *unit = data + ((row / TILE) * depth + column / PER_UNIT) * TILE + row % TILE;
-        reinterpret_cast<Stored *>(unit)[column % PER_UNIT] = Of<Unit>::stored(value);
+    Unit *unit(int64_t row, int64_t column) {
+        return data + ((row / TILE) * depth + column / PER_UNIT) * TILE + row % TILE;
     }
+
+    void set(int64_t row, int64_t column, float value) {
+        reinterpret_cast<Stored *>(unit(row, column))[column % PER_UNIT] = Of<Unit>::stored(value);
+    }
+
+    void set(int64_t row, int64_t column, vfloat values) { put_units(values, unit(row, column), TILE); }  // sixteen
 };
 
 // ---- quantized weights ----
@@ -361,26 +377,45 @@ void multiply_into(const Tiles<Unit> &input, int64_t rows, const Linear &linear,
 
 // ---- norms ----
 
-// Calls each(index, value) with the normalized values. `size` need not be a multiple of anything.
-template <class Each> inline void normalize(const Normalizer &norm, const float *x, int64_t size, Each each) {
-    double sum = 0, squares = 0;
-    if (norm.kind == LAYER_NORM)
-        for (int64_t i = 0; i < size; i++) sum += x[i];
-    const float mean = sum / size;
-    for (int64_t i = 0; i < size; i++) squares += double(x[i] - mean) * (x[i] - mean);
-    const float scale = 1.0f / std::sqrt(float(squares / size) + norm.epsilon);
-    for (int64_t i = 0; i < size; i++) {
+// The sum of each(index) over `size` indices, sixteen at a time and then the rest: in one order, whatever the size.
+template <class Many, class One> inline float total_of(int64_t size, Many many, One one) {
+    vfloat sums = {};
+    int64_t i = 0;
+    for (; i + LANES <= size; i += LANES) sums += many(i);
+    float total = sum_of(sums);
+    for (; i < size; i++) total += one(i);
+    return total;
+}
+
+// Calls many(index, sixteen values) and one(index, value) with the normalized values.
+template <class Many, class One>
+inline void normalize(const Normalizer &norm, const float *x, int64_t size, Many many, One one) {
+    const float mean = norm.kind == LAYER_NORM ? total_of(size, [&](int64_t i) { return load(x + i); },
+                                                          [&](int64_t i) { return x[i]; }) / size : 0.0f;
+    const float squares = total_of(size,
+        [&](int64_t i) { const vfloat d = load(x + i) - mean; return d * d; },
+        [&](int64_t i) { return (x[i] - mean) * (x[i] - mean); });
+    const float scale = 1.0f / std::sqrt(squares / size + norm.epsilon);
+    int64_t i = 0;
+    for (; i + LANES <= size; i += LANES) {
+        const vfloat value = (load(x + i) - mean) * scale * load(norm.weight + i);
+        many(i, norm.bias ? value + load(norm.bias + i) : value);
+    }
+    for (; i < size; i++) {
         const float value = (x[i] - mean) * scale * norm.weight[i];
-        each(i, norm.bias ? value + norm.bias[i] : value);
+        one(i, norm.bias ? value + norm.bias[i] : value);
     }
 }
 
 template <class Unit> void normalize_into(const Normalizer &norm, const float *x, int64_t size, int64_t row, Tiles<Unit> to) {
-    normalize(norm, x, size, [&](int64_t i, float value) { to.set(row, i, value); });
+    normalize(norm, x, size, [&](int64_t i, vfloat values) { to.set(row, i, values); },
+              [&](int64_t i, float value) { to.set(row, i, value); });
 }
 
 inline void normalize_in_place(const Normalizer &norm, float *x, int64_t size) {
-    if (norm.kind != NO_NORM) normalize(norm, x, size, [&](int64_t i, float value) { x[i] = value; });
+    if (norm.kind != NO_NORM)
+        normalize(norm, x, size, [&](int64_t i, vfloat values) { store(x + i, values); },
+                  [&](int64_t i, float value) { x[i] = value; });
 }
 
 // ---- the step ----
@@ -455,14 +490,15 @@ template <class Unit> struct Step {
         for (int h = 0; h < model.heads; h++, head += size, query += size) {
             normalize_in_place(layer.query_norm, head, model.head_size);
             rotate(layer, head, at);
-            for (int i = 0; i < size; i++) query[i] = Of<Unit>::stored(head[i]);
+            for (int i = 0; i < size; i += LANES)
+                put_units(load(head + i), reinterpret_cast<Unit *>(query + i), 1);
         }
         for (int h = 0; h < model.kv_heads; h++, head += size) {
             normalize_in_place(layer.key_norm, head, model.head_size);
             rotate(layer, head, at);
             Stored *keys = keys_of(layer, span.slot, h) + int64_t(at / LANES) * LANES * size;
-            for (int i = 0; i < size; i++)
-                keys[(i / PER_UNIT * LANES + at % LANES) * PER_UNIT + i % PER_UNIT] = Of<Unit>::stored(head[i]);
+            for (int i = 0; i < size; i += LANES)
+                put_units(load(head + i), reinterpret_cast<Unit *>(keys) + i / PER_UNIT * LANES + at % LANES, LANES);
         }
         const bool is_half_unit = row == span.row + span.count - 1 && at % PER_UNIT + 1 < PER_UNIT;
         for (int h = 0; h < model.kv_heads; h++, head += size) {
@@ -524,8 +560,7 @@ template <class Unit> struct Step {
                 const int64_t row = task.span->row + (task.first + r) / group;
                 const int head = task.kv_head * group + (task.first + r) % group;
                 for (int p = 0; p < (is_single ? 1 : 2); p++)
-                    for (int i = 0; i < LANES; i++)
-                        attended.set(row, int64_t(head) * size + (d + p) * LANES + i, sums[r][p][i] * inverse[r]);
+                    attended.set(row, int64_t(head) * size + (d + p) * LANES, sums[r][p] * inverse[r]);
             }
         }
     }
@@ -554,10 +589,7 @@ template <class Unit> struct Step {
         for (int b = 0; b < blocks; b++) {
             const vfloat p = exp_of(load(scores + b * LANES) - peak);
             total += p;
-            for (int i = 0; i < LANES; i += PER_UNIT) {
-                Stored *place = reinterpret_cast<Stored *>(weights + int64_t(b * LANES + i) / PER_UNIT * TILE);
-                for (int j = 0; j < PER_UNIT; j++) place[j] = Of<Unit>::stored(p[i + j]);
-            }
+            put_units(p, weights + int64_t(b) * LANES / PER_UNIT * TILE, TILE);
         }
         return sum_of(total);
     }
@@ -589,12 +621,12 @@ template <class Unit> struct Step {
                      if (is_gated) {
                          const vfloat value = activated(biased(layer.gate, panel, sums[0]), model.activation) *
                                               biased(layer.up, panel, sums[1]);
-                         for (int i = 0; i < LANES; i++) inner.set(row, panel * LANES + i, value[i]);
+                         inner.set(row, panel * LANES, value);
                          return;
                      }
                      for (int p = 0; p < (is_single ? 1 : 2); p++) {
                          const vfloat value = activated(biased(layer.up, panel + p, sums[p]), model.activation);
-                         for (int i = 0; i < LANES; i++) inner.set(row, (panel + p) * LANES + i, value[i]);
+                         inner.set(row, (panel + p) * LANES, value);
                      }
                  });
     }

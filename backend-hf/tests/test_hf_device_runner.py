@@ -4,7 +4,6 @@ Where there is no GPU, `Tape` does what a CUDA graph does; the one test that nee
 """
 
 import copy
-import itertools
 import logging
 import random
 from collections.abc import Callable
@@ -12,15 +11,15 @@ from typing import Any
 
 import pytest
 import torch
-from hf_decoder import describe
+from hf_readers import describe
 from hf_device_attention import cache_bytes, rounded_length
 from hf_device_runner import DeviceRunner
-from hf_one_by_one import OneByOne
 from hf_replay import CudaGraphs, Recorder, Recording, Replayed
-from hf_runner import HfRunner
 from tests.hf_families import CONTEXT, PROMPTS, VOCABULARY, build
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from sandle.engine import sampling
+from sandle.engine.engine import SamplingParams
 from sandle.engine.runner import ModelRunner, Work
 
 CPU = torch.device('cpu')
@@ -235,40 +234,22 @@ def test_cache_takes_the_bytes_that_are_said() -> None:
     assert cache is not None and cache.keys.nbytes + cache.values.nbytes == 3 * size
 
 
-def one_by_one(name: str, family: str) -> ModelRunner:
-    model = build(family, 0)
-    return OneByOne(HfRunner(model, 4) if name == 'general' else make(model=model, is_alone=True))
-
-
-@pytest.mark.parametrize('name', ['general', 'device'])
-@pytest.mark.parametrize('family', ['llama', 'gemma2', 'bloom'])
-def test_one_by_one_gives_the_same_bits_in_any_company(name: str, family: str) -> None:
-    """A text in random chunks, in any slot and beside random others, and continued from a copy of its beginning."""
-    text = PROMPTS[3]
-    expected = one_by_one(name, family).step([Work(0, 0, text, len(text))])
-    draw = random.Random(3)
-    for slot in range(4):
-        runner = one_by_one(name, family)
-        other = (slot + 1) % 4
-        cuts = sorted(draw.sample(range(1, len(text)), draw.randint(1, 4)))
-        found = []
-        for start, end in itertools.pairwise([0, *cuts, len(text)]):
-            beside = Work(other, 0, [draw.randrange(VOCABULARY) for _ in range(draw.randint(1, 9))], 0)
-            own = Work(slot, start, text[start:end], end - start)
-            found.append(runner.step([beside, own] if draw.random() < 0.5 else [own, beside]))
-        assert torch.equal(torch.cat(found), expected)
-        runner.copy_prefix(slot, other, 10)
-        assert torch.equal(runner.step([Work(other, 10, text[10:], 3)]), expected[-3:])
-
-
-def test_one_by_one_keeps_the_order_of_the_rows() -> None:
-    runner, expected = one_by_one('device', 'llama'), make()
-    batch = [Work(2, 0, [5, 6, 7], 2), Work(0, 0, [9, 9], 0), Work(1, 0, [8], 1)]
-    torch.testing.assert_close(runner.step(batch), expected.step(batch), rtol=1e-4, atol=1e-4)
-    assert runner.step([Work(0, 2, [9, 9], 0)]).shape == (0, VOCABULARY)
-    assert runner.slots == 4
-    runner.release()
-    assert runner.slots == 0
+@pytest.mark.parametrize('family', [*RECORDED, 'opt', 'phi3'])
+def test_everything_stays_on_the_device_and_nothing_waits_for_it(family: str) -> None:
+    """Up to the chosen tokens; on "meta", which refuses what mixes devices and has no numbers to wait for."""
+    model, device = build(family, 0), torch.device('meta')
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(module, name, torch.nn.Parameter(parameter.to(device)))
+    runner = DeviceRunner(describe(model, CONTEXT), torch.float32, 4, device)
+    for batch in ([Work(0, 0, [1, 2, 3], 3), Work(2, 0, [5], 1)], [Work(0, 3, [1], 1), Work(2, 1, [5], 1)],
+                  [Work(0, 4, [1], 0), Work(2, 2, [5, 6, 7], 2)], [Work(0, 1, [3], 1)]):
+        logits = runner.step(batch)
+        assert logits.device == device and logits.shape == (sum(work.logits for work in batch), VOCABULARY)
+        runner.copy_prefix(0, 1, 2)
+    ways = [SamplingParams(temperature=0), SamplingParams(), SamplingParams(top_k=5), SamplingParams(top_p=0.5)]
+    tokens = sampling.choose(logits.expand(len(ways), -1), ways, [0.3] * len(ways))
+    assert tokens.device == device and tokens.shape == (len(ways),)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='NO GPU HERE: CUDA graphs and the GPU kernels are NOT tested')

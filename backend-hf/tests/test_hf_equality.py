@@ -13,7 +13,7 @@ import hf_kernels
 import pytest
 import torch
 from hf_batched import BatchedRunner
-from hf_decoder import describe
+from hf_readers import describe
 from hf_device_runner import DeviceRunner
 from hf_runner import HfRunner
 from tests.hf_families import CONTEXT, COUNTS, FAMILIES, PROMPTS, VOCABULARY, tiny

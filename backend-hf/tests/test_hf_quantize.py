@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 from hf_batched import BatchedRunner
-from hf_decoder import describe
+from hf_readers import describe
 from hf_device import Hardware
 from hf_model import HfLoader, LoadOptions
 from hf_quantize import GROUP, quantize

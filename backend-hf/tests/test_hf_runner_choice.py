@@ -11,7 +11,7 @@ import hf_runners
 import pytest
 import torch
 from hf_batched import BatchedRunner
-from hf_decoder import describe
+from hf_readers import describe
 from hf_device_runner import DeviceRunner
 from hf_one_by_one import OneByOne
 from hf_runner import HfRunner

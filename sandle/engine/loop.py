@@ -30,7 +30,7 @@ SHUTDOWN_WAIT_S = 5.0
 class EngineOptions:
     """Limits of the engine: tokens a step over all sequences, and sequences that may wait for a slot."""
 
-    max_batch_tokens: int = 512
+    max_batch_tokens: int = 256
     max_queue: int = 128
 
 
