@@ -25,7 +25,7 @@
 
 #include <omp.h>
 
-#ifdef __AVX512BF16__
+#ifdef __AVX512BW__
 #include <immintrin.h>
 #endif
 
@@ -208,7 +208,7 @@ inline vfloat multiply_add(vfloat sum, vuint w, uint32_t a) {
 // ROWS rows of activations by one or two panels: sums[row][panel] over `depth` units.
 template <class Unit, int ROWS, int PANELS>
 inline void product(const Unit *rows, const typename Of<Unit>::Vector *first, const typename Of<Unit>::Vector *second,
-                    int64_t depth, vfloat (&sums)[TILE][2]) {
+                    int64_t depth, vfloat (*sums)[2]) {
     vfloat sum[ROWS][PANELS] = {};
     for (int64_t k = 0; k < depth; k++) {
         const auto a = first[k];
@@ -226,7 +226,7 @@ inline void product(const Unit *rows, const typename Of<Unit>::Vector *first, co
 
 template <class Unit, int PANELS>
 inline void product(int count, const Unit *rows, const typename Of<Unit>::Vector *first,
-                    const typename Of<Unit>::Vector *second, int64_t depth, vfloat (&sums)[TILE][2]) {
+                    const typename Of<Unit>::Vector *second, int64_t depth, vfloat (*sums)[2]) {
     switch (count) {
     case 1: return product<Unit, 1, PANELS>(rows, first, second, depth, sums);
     case 2: return product<Unit, 2, PANELS>(rows, first, second, depth, sums);
@@ -264,65 +264,56 @@ template <class Unit> struct Tiles {
 typedef uint8_t vbytes __attribute__((vector_size(16)));
 typedef uint16_t vshort __attribute__((vector_size(32)));
 
-// The two numbers of each column in a pair of a panel, times the columns' scales.
-inline void unpack_pair(const Linear &linear, int64_t pair, vfloat scale, vfloat &even, vfloat &odd) {
-    vint low, high;
+// The two integers of each column in a pair of a panel.
+inline void unpack_pair(const Linear &linear, int64_t pair, vint &even, vint &odd) {
     if (linear.bits == 8) {
         vshort stored;
         memcpy(&stored, static_cast<const uint8_t *>(linear.weight) + pair * 32, sizeof stored);
         const vint wide = __builtin_convertvector(stored, vint);
-        low = (wide << 24) >> 24;
-        high = (wide << 16) >> 24;
+        even = (wide << 24) >> 24;
+        odd = (wide << 16) >> 24;
     } else {
         vbytes stored;
         memcpy(&stored, static_cast<const uint8_t *>(linear.weight) + pair * 16, sizeof stored);
         const vint wide = __builtin_convertvector(stored, vint);
-        low = (wide & 15) - 8;
-        high = (wide >> 4) - 8;
+        even = (wide & 15) - 8;
+        odd = (wide >> 4) - 8;
     }
-    even = __builtin_convertvector(low, vfloat) * scale;
-    odd = __builtin_convertvector(high, vfloat) * scale;
 }
 
-inline void put_pair(vfloat even, vfloat odd, vfloat *to) {
-    to[0] = even;
-    to[1] = odd;
+inline void unpack(const Linear &linear, int64_t pair, vfloat *to) {
+    vint even, odd;
+    unpack_pair(linear, pair, even, odd);
+    to[0] = __builtin_convertvector(even, vfloat);
+    to[1] = __builtin_convertvector(odd, vfloat);
 }
 
-inline void put_pair(vfloat even, vfloat odd, vuint *to) {  // rounded to bfloat16
-    const vuint low = (vuint)even, high = (vuint)odd;
-    *to = ((low + 0x7fff + ((low >> 16) & 1)) >> 16) | ((high + 0x7fff + ((high >> 16) & 1)) & 0xffff0000u);
-}
-
-// A panel of weights: where it stands, or, of a quantized matrix, what it is in `space`.
-template <class Unit>
-const typename Of<Unit>::Vector *panel_of(const Linear &linear, int64_t panel, typename Of<Unit>::Vector *space) {
-    constexpr int PER_UNIT = Of<Unit>::PER_UNIT;
-    if (!linear.scales)
-        return static_cast<const typename Of<Unit>::Vector *>(linear.weight) + panel * (linear.depth / PER_UNIT);
-    const int64_t pairs = linear.depth / 2;
-    for (int64_t pair = 0; pair < pairs; pair++) {
-        const vfloat scale = load(linear.scales + (panel * (linear.depth / GROUP) + pair * 2 / GROUP) * LANES);
-        vfloat even, odd;
-        unpack_pair(linear, panel * pairs + pair, scale, even, odd);
-        put_pair(even, odd, space + pair * 2 / PER_UNIT);
+inline void unpack(const Linear &linear, int64_t pair, vuint *to) {  // so small an integer is a bfloat16 exactly
+#ifdef __AVX512BW__
+    if (linear.bits == 4) {  // looked up
+        typedef uint16_t vhalves __attribute__((vector_size(64)));
+        static const vhalves VALUES = {0xc100, 0xc0e0, 0xc0c0, 0xc0a0, 0xc080, 0xc040, 0xc000, 0xbf80,
+                                       0x0000, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0};
+        const void *stored = static_cast<const uint8_t *>(linear.weight) + pair * 16;
+        const vuint wide = (vuint)_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i *>(stored)));
+        *to = (vuint)_mm512_permutexvar_epi16((__m512i)((wide & 15) | (wide >> 4) << 16), (__m512i)VALUES);
+        return;
     }
-    return space;
+#endif
+    vint even, odd;
+    unpack_pair(linear, pair, even, odd);
+    *to = (vuint)__builtin_convertvector(even, vfloat) >> 16 |
+          ((vuint)__builtin_convertvector(odd, vfloat) & 0xffff0000u);
 }
 
-// Room for `count` vectors that this thread keeps.
-template <class Vector> Vector *own_space(int64_t count) {
-    static thread_local struct Space {
-        Vector *vectors = nullptr;
-        int64_t count = 0;
-        ~Space() { ::operator delete[](vectors, std::align_val_t(64)); }
-    } space;
-    if (space.count < count) {
-        ::operator delete[](space.vectors, std::align_val_t(64));
-        space.vectors = static_cast<Vector *>(::operator new[](count * sizeof(Vector), std::align_val_t(64)));
-        space.count = count;
-    }
-    return space.vectors;
+// The integers of one group of a panel.
+template <class Unit> void unpack_group(const Linear &linear, int64_t panel, int64_t group, typename Of<Unit>::Vector *to) {
+    const int64_t first = (panel * linear.depth + group * GROUP) / 2;
+    for (int64_t pair = 0; pair < GROUP / 2; pair++) unpack(linear, first + pair, to + pair * 2 / Of<Unit>::PER_UNIT);
+}
+
+inline const float *scales_of(const Linear &linear, int64_t panel) {
+    return linear.scales + panel * (linear.depth / GROUP) * LANES;
 }
 
 struct Range {
@@ -331,29 +322,72 @@ struct Range {
 
 inline Range share(int64_t count, int part, int parts) { return {count * part / parts, count * (part + 1) / parts}; }
 
-// Calls each(row, panel, first panel's sums, second panel's) for this thread's share of the panels. Without a `gate` the
-// panels are two neighbours of `linear`; with one, the same panel of gate and linear.
+// Two panels whose products are wanted: of one matrix, or the same one of two.
+struct Panels {
+    const Linear *first, *second;
+    int64_t first_panel, second_panel;
+    bool is_single;  // there is no second one
+};
+
+template <class Unit>
+void tile_products(const Tiles<Unit> &input, int64_t rows, const Panels &panels, int64_t tile, int64_t end,
+                   vfloat (*sums)[TILE][2]) {
+    typedef typename Of<Unit>::Vector Vector;
+    const int64_t depth = panels.first->depth / Of<Unit>::PER_UNIT;
+    const Vector *first = static_cast<const Vector *>(panels.first->weight) + panels.first_panel * depth;
+    const Vector *second = static_cast<const Vector *>(panels.second->weight) + panels.second_panel * depth;
+    for (int64_t i = 0; tile + i < end; i++) {
+        const int count = std::min<int64_t>(TILE, rows - (tile + i) * TILE);
+        if (panels.is_single) product<Unit, 1>(count, input.tile(tile + i), first, first, depth, sums[i]);
+        else product<Unit, 2>(count, input.tile(tile + i), first, second, depth, sums[i]);
+    }
+}
+
+// The same of quantized matrices: group by group, as integers first, and then times the columns' scales.
+template <class Unit>
+void quantized_tile_products(const Tiles<Unit> &input, int64_t rows, const Panels &panels, int64_t tile, int64_t end,
+                             vfloat (*sums)[TILE][2]) {
+    constexpr int STEP = GROUP / Of<Unit>::PER_UNIT;
+    typename Of<Unit>::Vector first[STEP], second[STEP];
+    const float *first_scales = scales_of(*panels.first, panels.first_panel);
+    const float *second_scales = scales_of(*panels.second, panels.second_panel);
+    for (int64_t i = 0; tile + i < end; i++)
+        for (int r = 0; r < TILE; r++) sums[i][r][0] = sums[i][r][1] = vfloat{};
+    for (int64_t group = 0; group < panels.first->depth / GROUP; group++) {
+        unpack_group<Unit>(*panels.first, panels.first_panel, group, first);
+        if (!panels.is_single) unpack_group<Unit>(*panels.second, panels.second_panel, group, second);
+        const vfloat a = load(first_scales + group * LANES), b = load(second_scales + group * LANES);
+        for (int64_t i = 0; tile + i < end; i++) {
+            const int count = std::min<int64_t>(TILE, rows - (tile + i) * TILE);
+            vfloat part[TILE][2];
+            product<Unit, 2>(count, input.tile(tile + i) + group * STEP * TILE, first, panels.is_single ? first : second,
+                             STEP, part);
+            for (int r = 0; r < count; r++) {
+                sums[i][r][0] += part[r][0] * a;
+                sums[i][r][1] += part[r][1] * b;
+            }
+        }
+    }
+}
+
+// Calls each(row, panel, sums of two panels, whether there is only one) for this thread's share of the panels. Without a
+// `gate` the panels are two neighbours of `linear`; with one, the same panel of gate and linear.
 template <class Unit, class Each>
 void multiply(const Tiles<Unit> &input, int64_t rows, const Linear *gate, const Linear &linear, int part, int parts,
               Each each) {
-    typedef typename Of<Unit>::Vector Vector;
-    const int64_t depth = linear.depth / Of<Unit>::PER_UNIT, panels = linear.columns / LANES;
-    Vector *space = linear.scales ? own_space<Vector>(2 * depth) : nullptr;
-    const Range mine = share(gate ? panels : (panels + 1) / 2, part, parts);
-    const int64_t tiles = (rows + TILE - 1) / TILE;
+    const int64_t count = linear.columns / LANES, tiles = (rows + TILE - 1) / TILE;
+    const Range mine = share(gate ? count : (count + 1) / 2, part, parts);
     for (int64_t block = 0; block < tiles; block += BLOCK_TILES) {
+        const int64_t end = std::min(block + BLOCK_TILES, tiles);
         for (int64_t index = mine.begin; index < mine.end; index++) {
             const int64_t panel = gate ? index : 2 * index;
-            const bool is_single = !gate && panel + 1 == panels;
-            const Vector *first = panel_of<Unit>(gate ? *gate : linear, panel, space);
-            const Vector *second = is_single ? first : panel_of<Unit>(linear, gate ? panel : panel + 1, space + depth);
-            for (int64_t tile = block; tile < std::min(block + BLOCK_TILES, tiles); tile++) {
-                const int count = std::min<int64_t>(TILE, rows - tile * TILE);
-                vfloat sums[TILE][2];
-                if (is_single) product<Unit, 1>(count, input.tile(tile), first, first, depth, sums);
-                else product<Unit, 2>(count, input.tile(tile), first, second, depth, sums);
-                for (int r = 0; r < count; r++) each(tile * TILE + r, panel, sums[r], is_single);
-            }
+            const bool is_single = !gate && panel + 1 == count;
+            const Panels panels{gate ? gate : &linear, &linear, panel, gate || is_single ? panel : panel + 1, is_single};
+            vfloat sums[BLOCK_TILES][TILE][2];
+            if (linear.scales) quantized_tile_products(input, rows, panels, block, end, sums);
+            else tile_products(input, rows, panels, block, end, sums);
+            for (int64_t row = block * TILE; row < std::min(end * TILE, rows); row++)
+                each(row, panel, sums[row / TILE - block][row % TILE], is_single);
         }
     }
 }
