@@ -43,6 +43,11 @@ def free_port() -> int:
         return port
 
 
+def interruptible() -> None:
+    """Lets Ctrl+C work as in any terminal: tests may have been started where it is ignored, as in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Run:
     """run-local.bash in a terminal of its own."""
 
@@ -51,7 +56,8 @@ class Run:
         self.output = ''
         self.terminal, end = pty.openpty()
         self.process = subprocess.Popen(['bash', str(SCRIPT)], cwd='/', env=environment(self.port, **settings),
-                                        stdin=end, stdout=end, stderr=end, start_new_session=True)
+                                        stdin=end, stdout=end, stderr=end, start_new_session=True,
+                                        preexec_fn=interruptible)
         os.close(end)
 
     def read_until(self, pattern: str, limit_s: float = START_LIMIT_S) -> None:

@@ -199,7 +199,7 @@ def test_stops_cut_the_text_at_the_first_of_them(make_engine: MakeEngine, answer
 def test_unstreamed_answer_is_whole(make_client: MakeClient) -> None:
     response = make_client().post('/v1/completions', json={
         'model': 'stub', 'prompt': ['Hello', 'Say'], 'n': 2, 'best_of': 3, 'logprobs': 2, 'echo': True, 'seed': 1,
-        'suffix': 'x', 'logit_bias': {'33': 1}, 'presence_penalty': 1, 'top_k': 3, 'min_p': 0.1, 'typical_p': 0.9,
+        'logit_bias': {'33': 1}, 'presence_penalty': 1, 'top_k': 3, 'min_p': 0.1, 'typical_p': 0.9,
         'repetition_penalty': 1.1, 'min_tokens': 1, 'user': 'me', 'return_token_ids': True})
     body = response.get_json()
     assert response.status_code == 200, body
