@@ -25,6 +25,7 @@ from bench.processes import ProcessTree  # noqa: E402
 from bench.servers import Running, kinds, serve  # noqa: E402
 
 MODEL = 'sandle-tiny'
+CONTEXT_TOKENS = 1024  # of that model
 WORDS = ('the a one two seven red blue old small cat dog fox house river moon Anna Tom was went saw said and then of '
          'in to with Question: Answer: 3 + 4 = 12 once upon time . , ! ? " \n').split(' ')
 STOPS = ('\n', '.', ' the', 'and', 'ing ', '?', 'zzz')
@@ -93,6 +94,13 @@ async def watch(processes: ProcessTree, duration_s: float, diary: Diary) -> None
     while (now_s := time.monotonic() - begun_s) < duration_s:
         diary.rss.append((now_s, processes.rss_bytes()))
         await asyncio.sleep(duration_s / 100)
+
+
+async def fill(url: str, slots: int) -> None:
+    """Fills every slot with a text of full length, so that its cache is in memory before memory is watched."""
+    source = random.Random(0)
+    prompts = [source.choices(range(100, 3000), k=CONTEXT_TOKENS - 1) for _ in range(slots)]
+    await asyncio.gather(*(complete(url, {'model': MODEL, 'prompt': prompt, 'max_tokens': 1}) for prompt in prompts))
 
 
 async def crowd(running: Running, clients: int, duration_s: float, seed: int) -> Diary:
@@ -168,6 +176,7 @@ def main(minutes: float, clients: int, slots: int, seed: int, own_options: tuple
     """Runs the crowd, then the replays; fails with what is wrong."""
     ours = kinds(Path(), Path(), ('--dtype', 'float32', '--max-queue', str(4 * clients), *own_options))[0]
     with serve(ours, Path(MODEL), slots) as running:
+        asyncio.run(fill(running.url, slots))
         diary = asyncio.run(crowd(running, clients, 60 * minutes, seed))
         left = left_in_engine(running.url)
         different = asyncio.run(replay(running.url, diary))
