@@ -1,5 +1,5 @@
 import { readSettings, type Settings } from '../settings/settings'
-import type { DocumentNode, DocumentTree, NodeId, RunMeta, Token } from './tree'
+import type { Alternative, DocumentNode, DocumentTree, NodeId, RunMeta, Token } from './tree'
 
 /** The saved form of a sandbox: what autosave and Export write, and what Import reads. It never holds a key. */
 
@@ -34,10 +34,19 @@ type Json = Record<string, unknown>
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isId = (value: unknown): value is NodeId => Number.isSafeInteger(value) && (value as number) >= 0
 
+const numberOrNull = (value: unknown): number | null => (typeof value === 'number' ? value : null)
+
+function readTop(value: unknown): Alternative[] {
+  if (!Array.isArray(value)) return []
+  return value.filter((each): each is Alternative => isObject(each) && typeof each.text === 'string' && typeof each.logprob === 'number')
+    .map(({ text, logprob, id }) => ({ text, logprob, id: numberOrNull(id) }))
+}
+
 function readTokens(value: unknown): Token[] {
   if (!Array.isArray(value)) return []
-  return value.filter((token): token is Token => isObject(token) && typeof token.text === 'string')
-    .map(({ text, logprob }) => ({ text, logprob: typeof logprob === 'number' ? logprob : null }))
+  return value.filter((token): token is Token => isObject(token) && typeof token.text === 'string').map(({ text, shown, id, logprob, top }) => ({
+    text, ...(typeof shown === 'string' ? { shown } : {}), id: numberOrNull(id), logprob: numberOrNull(logprob), top: readTop(top),
+  }))
 }
 
 function readMeta(value: unknown): RunMeta | null {

@@ -8,9 +8,26 @@
 
 export type NodeId = number
 
-export interface Token {
+/** What the model might have written in a place, as the server spells it. */
+export interface Alternative {
+  /** The token's text; `bytes:\xe2` where it is only part of a character. */
   text: string
+  logprob: number
+  /** Null where the server does not give ids. */
+  id: number | null
+}
+
+export interface Token {
+  /** What the token adds to the text: nothing for a special token or the first bytes of a character. */
+  text: string
+  /** The token as the server writes it, where that differs from `text`: `<s>`, `bytes:\xe2`. */
+  shown?: string
+  /** Null where the server gives no ids. */
+  id: number | null
+  /** Natural logarithm of its probability before temperature and the like; null for a first token, or where unknown. */
   logprob: number | null
+  /** The likeliest tokens in its place, the likeliest first, the token itself among them; empty where unknown. */
+  top: readonly Alternative[]
 }
 
 /** How a piece written by the model came about. */
