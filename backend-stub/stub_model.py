@@ -8,7 +8,7 @@ import math
 import zlib
 from collections.abc import Sequence
 
-from sandle.engine.engine import Token
+from sandle.engine.engine import Token, TopToken
 from sandle.engine.text import token_text
 from stub_vocab import END_OF_TEXT, Vocabulary
 
@@ -36,7 +36,8 @@ def shown_token(vocabulary: Vocabulary, token: int, length: int, logprobs: tuple
         return Token(token, text, length)
     context, rank, alternatives = logprobs
     ranked = _ranking(vocabulary, context, token, rank, max(alternatives, rank + 1))
-    top = tuple((token_text(vocabulary.shown(other)), logprob) for other, logprob in ranked[:alternatives])
+    top = tuple(TopToken(other, token_text(vocabulary.shown(other)), logprob)
+                for other, logprob in ranked[:alternatives])
     return Token(token, text, length, ranked[rank][1], top)
 
 

@@ -4,9 +4,9 @@ Knows the shapes of the contract; knows nothing of threads, sockets or models.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from sandle.engine.engine import Delta, Token
+from sandle.engine.engine import Delta, Token, TopToken
 from sandle.protocol import CompletionChoice, CompletionRequest, Logprobs
 
 LOWEST_LOGPROB = -9999.0  # what the API shows for minus infinity, which JSON cannot
@@ -64,15 +64,17 @@ class ChoiceWriter:
         return choice
 
     def _logprobs(self) -> Logprobs:
-        offsets = []
+        offsets, tops = [], [_top_of(token) for token in self._tokens]
         for token in self._tokens:
             offsets.append(self._offset)
             self._offset += token.length
         return Logprobs(
             tokens=[token.text for token in self._tokens],
             token_logprobs=[_shown(token.logprob) for token in self._tokens],
-            top_logprobs=[_shown_top(token) for token in self._tokens],
-            text_offset=offsets)
+            top_logprobs=[{text: other.logprob for text, other in top.items()} or None for top in tops],
+            text_offset=offsets,
+            top_token_ids=None if not self._request.return_token_ids else [
+                {text: other.id for text, other in top.items()} or None for top in tops])
 
 
 def _fitted(echo: Delta) -> Iterator[Token]:
@@ -107,10 +109,16 @@ def _shown(logprob: float | None) -> float | None:
     return None if logprob is None else max(logprob, LOWEST_LOGPROB)
 
 
-def _shown_top(token: Token) -> dict[str, float] | None:
+def _top_of(token: Token) -> Mapping[str, TopToken]:
+    """Returns the likeliest tokens and the token itself by their texts; nothing without logprobs.
+
+    Of several ids with the same text the likeliest counts, and the token's own among equals.
+    """
     if token.logprob is None:
-        return None
-    shown: dict[str, float] = {}
-    for text, logprob in (*(token.top or ()), (token.text, token.logprob)):
-        shown[text] = max(logprob, LOWEST_LOGPROB, shown.get(text, LOWEST_LOGPROB))
-    return shown
+        return {}
+    top: dict[str, TopToken] = {}
+    for other in (*(token.top or ()), TopToken(token.id, token.text, token.logprob)):
+        known = top.get(other.text)
+        if known is None or other.logprob >= known.logprob:
+            top[other.text] = other._replace(logprob=max(other.logprob, LOWEST_LOGPROB))
+    return top

@@ -143,13 +143,25 @@ class Usage(BaseModel):
     total_tokens: int
 
 
+def _without_nones(fields: dict[str, object], *optional: str) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None or name not in optional}
+
+
 class Logprobs(BaseModel):
-    """Token probabilities of one choice, one entry a token in every list; offsets count code points of the text."""
+    """Token probabilities of one choice, one entry a token in every list; offsets count code points of the text.
+
+    `top_token_ids` has the id of each key of `top_logprobs`; it is there when the request asked for token ids.
+    """
 
     tokens: list[str]
     token_logprobs: list[float | None]
     top_logprobs: list[dict[str, float] | None]
     text_offset: list[int]
+    top_token_ids: list[dict[str, int] | None] | None = None
+
+    @model_serializer(mode='wrap')
+    def _leave_out_what_was_not_asked_for(self, standard: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return _without_nones(standard(self), 'top_token_ids')
 
 
 class CompletionChoice(BaseModel):
@@ -164,11 +176,7 @@ class CompletionChoice(BaseModel):
 
     @model_serializer(mode='wrap')
     def _leave_out_token_ids_not_asked_for(self, standard: SerializerFunctionWrapHandler) -> dict[str, object]:
-        fields: dict[str, object] = standard(self)
-        for name in ('prompt_token_ids', 'token_ids'):
-            if fields[name] is None:
-                del fields[name]
-        return fields
+        return _without_nones(standard(self), 'prompt_token_ids', 'token_ids')
 
 
 class Completion(BaseModel):

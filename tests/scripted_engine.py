@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from sandle import errors
 from sandle.engine.engine import (Delta, Finished, FinishReason, GenerationRequest, ModelInfo, ModelStatus,
-                                  TextTokenizer, Token, TokenizerInfo)
+                                  TextTokenizer, Token, TokenizerInfo,
+                                  TopToken)
 from sandle.engine.statistics import EngineStatistics, Recorder
 
 EVERYTHING = frozenset({
@@ -23,7 +24,8 @@ def model(capabilities: frozenset[str] = EVERYTHING, status: ModelStatus = Model
 def token(text: str, number: int = 1, logprob: float | None = -0.5,
           top: tuple[tuple[str, float], ...] | None = None) -> Token:
     """Returns a token that is its text."""
-    return Token(number, text, len(text), logprob, top)
+    others = None if top is None else tuple(TopToken(ord(other[0]), other, value) for other, value in top)
+    return Token(number, text, len(text), logprob, others)
 
 
 def delta(text: str, choice: int = 0, reason: FinishReason | None = None, logprob: float | None = -0.5) -> Delta:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandle.choices import LOWEST_LOGPROB, ChoiceWriter, rank
-from sandle.engine.engine import Delta, FinishReason, Token
+from sandle.engine.engine import Delta, FinishReason, Token, TopToken
 from sandle.protocol import CompletionRequest, Logprobs
 from tests.scripted_engine import delta, token
 
@@ -36,7 +36,7 @@ def test_a_choice_is_the_sum_of_its_deltas() -> None:
 
 def test_logprobs_have_an_entry_a_token_in_every_array() -> None:
     prompt = Delta(0, 'Hi', (token('H', logprob=None), token('i', top=(('x', -0.1), ('i', -0.5)))), is_prompt=True)
-    end = Delta(0, '', (Token(2, '<eos>', 0, -0.25, (('<eos>', -0.25),)),), FinishReason.STOP)
+    end = Delta(0, '', (Token(2, '<eos>', 0, -0.25, (TopToken(2, '<eos>', -0.25),)),), FinishReason.STOP)
     logprobs = logprobs_of(written([prompt, delta(' there'), end], logprobs=2, echo=True))
     assert logprobs.tokens == ['H', 'i', ' there', '<eos>']
     assert logprobs.token_logprobs == [None, -0.5, -0.5, -0.25]
@@ -78,6 +78,22 @@ def test_token_ids_are_given_on_request_and_the_prompts_once() -> None:
     assert first is not None and second is not None
     assert (first.prompt_token_ids, first.token_ids) == ([7, 8], [1])
     assert (second.prompt_token_ids, second.token_ids) == (None, [2])
+
+
+def test_the_ids_of_the_likeliest_tokens_come_with_the_ids_of_the_others() -> None:
+    deltas = [Delta(0, 'Hi', (token('H', logprob=None),), is_prompt=True),
+              Delta(0, '1', (token('1', number=7, top=(('1', -0.1), ('b', -2.0))),))]
+    logprobs = logprobs_of(written(deltas, logprobs=2, echo=True, return_token_ids=True))
+    assert logprobs.top_token_ids == [None, {'1': ord('1'), 'b': ord('b')}]
+    assert logprobs.top_logprobs == [None, {'1': -0.1, 'b': -2.0}]
+    without = logprobs_of(written(deltas, logprobs=2))
+    assert without.top_token_ids is None and 'top_token_ids' not in without.model_dump()
+
+
+def test_of_equals_with_the_same_text_the_chosen_id_is_shown() -> None:
+    logprobs = logprobs_of(written([Delta(0, 'a', (token('a', number=5, top=(('a', -0.5),)),))], logprobs=1,
+                                   return_token_ids=True))
+    assert logprobs.top_token_ids == [{'a': 5}]
 
 
 def test_a_chunk_waits_for_text() -> None:

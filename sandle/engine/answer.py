@@ -6,7 +6,7 @@ from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 
-from sandle.engine.engine import Delta, Finished, FinishReason, GenerationRequest, Token
+from sandle.engine.engine import Delta, Finished, FinishReason, GenerationRequest, Token, TopToken
 from sandle.engine.penalties import Penalties
 from sandle.engine.runner import Tokenizer
 from sandle.engine.sequence import Sequence
@@ -137,8 +137,8 @@ class Answer:
         return Delta(self.choice, '', (), self.finish_reason)
 
     def _token(self, token: int, length: int, logprob: float | None, top: Many[tuple[int, float]]) -> Token:
-        return Token(token, self._name(token), length, logprob,
-                     None if logprob is None else tuple((self._name(other), value) for other, value in top))
+        others = tuple(TopToken(other, self._name(other), value) for other, value in top)
+        return Token(token, self._name(token), length, logprob, None if logprob is None else others)
 
     def _reason_to_end(self, token: int) -> FinishReason | None:
         params = self.request.params

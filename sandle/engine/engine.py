@@ -7,7 +7,7 @@ threads, many at once. Errors are `sandle.errors.ApiError`s: the wording of a re
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sandle.engine.statistics import EngineStatistics
 
@@ -88,20 +88,28 @@ class GenerationRequest:
     user: str | None = None
 
 
+class TopToken(NamedTuple):
+    """One of the likeliest tokens in a place; `text` as in `Token`."""
+
+    id: int
+    text: str
+    logprob: float
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """One token as the API shows it. `logprob` is None where none was asked for or none exists (a prompt's first).
 
     `text` is the token by itself, `bytes:\\x..` when that is not valid UTF-8; `length` is the number of characters by
-    which the token lengthens the choice's text (0 for a special token). `top` holds (text, logprob) pairs, most likely
-    first.
+    which the token lengthens the choice's text (0 for a special token). `top` holds the likeliest tokens, most
+    likely first.
     """
 
     id: int
     text: str
     length: int
     logprob: float | None = None
-    top: tuple[tuple[str, float], ...] | None = None
+    top: tuple[TopToken, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ def test_answer_has_text_tokens_reason_and_usage(start: Started) -> None:
     assert usage == Finished(prompt_tokens=2, completion_tokens=5)
     for token in (token for delta in deltas for token in delta.tokens):
         assert token.top is not None and len(token.top) == 2
-        assert token.top[0] == (token.text, token.logprob), 'greedy: the chosen token is the likeliest'
+        assert token.top[0] == (token.id, token.text, token.logprob), 'greedy: the chosen token is the likeliest'
 
 
 def test_end_token_ends_with_stop_and_is_in_no_text(start: Started) -> None:
