@@ -91,7 +91,7 @@ export function lastFork(tree: DocumentTree): Fork | null {
 }
 
 /** Continuations count as alternatives when they follow the same text, with a start text before them or not. */
-function forkAt(tree: DocumentTree, node: DocumentNode): Fork | null {
+export function forkAt(tree: DocumentTree, node: DocumentNode): Fork | null {
   if (node.parent === null || !isBranch(tree, node)) return null
   const branches = childrenOf(tree, node.parent).filter((child) => isBranch(tree, child)).map((child) => child.id)
   return branches.length > 1 ? { branches, at: branches.indexOf(node.id) } : null
