@@ -1,3 +1,4 @@
+import { failures } from '../i18n/failures'
 import { Failure, readRetryAfter } from './failure'
 import type { CompletionRequest } from './request'
 import { interrupted, readStream } from './stream'
@@ -14,7 +15,7 @@ function headers(key: string, extra: Record<string, string> = {}): Headers {
   try {
     result.set('Authorization', `Bearer ${key}`)
   } catch {
-    throw new Failure('http', 'The API key holds a character that no key can hold.', { status: 401 })
+    throw new Failure('http', failures.badKey, { status: 401 })
   }
   return result
 }
@@ -29,7 +30,7 @@ async function send(path: string, init: RequestInit): Promise<Response> {
     response = await fetch(path, { ...init, credentials: 'omit', cache: 'no-store', redirect: 'error' })
   } catch (error) {
     if (isAbort(error)) throw error
-    throw new Failure('offline', 'The server cannot be reached: it is down, or you are offline.')
+    throw new Failure('offline', failures.offline)
   }
   if (!response.ok) throw await refusal(response)
   return response
@@ -39,7 +40,7 @@ async function send(path: string, init: RequestInit): Promise<Response> {
 async function refusal(response: Response): Promise<Failure> {
   const body = await response.text().catch(() => '')
   const wire = readError(parseJson(body))
-  return new Failure('http', wire?.message ?? `The server answered ${response.status} and gave no reason.`, {
+  return new Failure('http', wire?.message ?? failures.noReason(response.status), {
     status: response.status,
     requestId: response.headers.get('x-request-id'),
     retryAfterS: readRetryAfter(response.headers.get('retry-after'), Date.now()),
@@ -68,7 +69,7 @@ function parseJson(text: string): unknown {
 export async function listModels(key: string, signal: AbortSignal): Promise<Model[]> {
   const response = await send('/v1/models', { headers: headers(key), signal })
   const value = parseJson(await readText(response, response.headers.get('x-request-id')))
-  if (value === undefined) throw new Failure('malformed', 'The server’s list of models is not understood.', { status: response.status })
+  if (value === undefined) throw new Failure('malformed', failures.badModels, { status: response.status })
   return readModels(value)
 }
 
@@ -114,6 +115,6 @@ export async function* complete(
   const wire = readError(value)
   if (wire) throw new Failure('stream', wire.message, { status: response.status, requestId, wire })
   const events = readCompletion(value)
-  if (events.length === 0) throw new Failure('malformed', 'The server’s answer is not a completion.', { status: response.status, requestId })
+  if (events.length === 0) throw new Failure('malformed', failures.notCompletion, { status: response.status, requestId })
   yield* events
 }

@@ -1,3 +1,4 @@
+import { advice } from '../i18n/failures'
 import type { WireError } from './wire'
 
 /**
@@ -39,26 +40,19 @@ export class Failure extends Error {
   }
 }
 
-const ADVICE: Readonly<Record<number, string>> = {
-  401: 'Check the API key: it is printed in the log when the server starts.',
-  403: 'This key may not use this model. Choose another model, or ask for a key that may.',
-  404: 'Choose another model.',
-  413: 'The request is too large. Shorten the prompt.',
-  429: 'Too many requests at once. Wait a little, then retry.',
-  502: 'The model’s server cannot be reached. It may be restarting: retry in a moment.',
-  504: 'The model did not answer in time. Ask for fewer tokens, or retry.',
-}
+/** Refusals that mean the same whatever the server says of them. */
+const EXPLAINED = [401, 403, 404, 413, 429, 502, 504] as const
 
 /** What the reader can do about it, in one sentence; empty when the server's own words say all there is. */
 export function adviceFor(failure: Failure, canContinue: boolean): string {
-  if (failure.kind === 'offline') return 'Check the connection, then retry.'
-  if (failure.kind === 'interrupted' || failure.kind === 'stream') return canContinue ? 'Continue from here, or retry from before.' : 'Retry in a moment.'
-  if (failure.code === 'context_length_exceeded') return 'Shorten the prompt, or lower Max tokens.'
-  if (failure.status === 429 && failure.retryAfterS) return `Too many requests at once. Retry in ${failure.retryAfterS} s.`
-  if (failure.status === 503) return failure.retryAfterS === null ? 'Retry in a moment.' : 'The page asks again by itself.'
-  if (failure.status !== null && failure.status in ADVICE) return ADVICE[failure.status] ?? ''
-  if (failure.status !== null && failure.status >= 500) return 'Something broke on the server. The request id helps to find it in the log.'
-  return ''
+  if (failure.kind === 'offline') return advice.offline
+  if (failure.kind === 'interrupted' || failure.kind === 'stream') return canContinue ? advice.resume : advice.soon
+  if (failure.code === 'context_length_exceeded') return advice.tooLong
+  if (failure.status === 429 && failure.retryAfterS) return advice.tooMany(failure.retryAfterS)
+  if (failure.status === 503) return failure.retryAfterS === null ? advice.soon : advice.waits
+  const explained = EXPLAINED.find((status) => status === failure.status)
+  if (explained) return advice[explained]
+  return failure.status !== null && failure.status >= 500 ? advice.broken : ''
 }
 
 /** Seconds from a `Retry-After` header (whole seconds or an HTTP date); null when there is none to use. */

@@ -1,5 +1,6 @@
 import { createParser } from 'eventsource-parser'
 
+import { failures } from '../i18n/failures'
 import { Failure } from './failure'
 import { readCompletion, readError, type CompletionEvent } from './wire'
 
@@ -43,7 +44,7 @@ class EventCollector {
       value = JSON.parse(data)
     } catch {
       // Half an event at the end of the input is an interruption, which end-of-stream reports.
-      if (!this.isEnding) this.fail('The server sent an event that is not JSON.')
+      if (!this.isEnding) this.fail(failures.badEvent)
       return
     }
     const wire = readError(value)
@@ -76,5 +77,5 @@ export async function* readStream(
 }
 
 export function interrupted(requestId: string | null): Failure {
-  return new Failure('interrupted', 'Interrupted; partial text kept. Continue?', { status: 200, requestId })
+  return new Failure('interrupted', failures.interrupted, { status: 200, requestId })
 }

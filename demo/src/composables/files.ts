@@ -1,3 +1,5 @@
+import { actions } from '../i18n/actions'
+
 /** Gives the reader a file to keep. */
 export function downloadJson(value: unknown, name: string): void {
   const url = URL.createObjectURL(new Blob([JSON.stringify(value, null, 2)], { type: 'application/json' }))
@@ -14,6 +16,6 @@ export async function readJsonFile(file: File): Promise<unknown> {
   try {
     return JSON.parse(text)
   } catch {
-    throw new Error(`${file.name} is not a JSON file.`)
+    throw new Error(actions.notJson(file.name))
   }
 }

@@ -5,6 +5,7 @@ import { Failure } from '../api/failure'
 import { buildRequest, type CompletionRequest } from '../api/request'
 import { appendOutput, beginRun, endRun, previousRunBase, trimmedBase } from '../document/run'
 import { textOf, type NodeId } from '../document/tree'
+import { runs } from '../i18n/actions'
 import type { Settings } from '../settings/settings'
 import { batchByFrame } from './frames'
 import { metaOf, RunRecord } from './runRecord'
@@ -94,15 +95,15 @@ export class Generation {
     this.controller = new AbortController()
     const { signal } = this.controller
     this.failure.value = null
-    this.status.value = 'Generating'
+    this.status.value = runs.generating
     this.detail.value = ''
     try {
       let waitS = await this.attempt(start, signal)
       for (let waits = 0; waitS !== null && waits < MAX_WAITS; waits += 1) {
-        this.status.value = 'Waiting for the model'
+        this.status.value = runs.waiting
         if (!(await this.countdown.run(waitS, signal))) {
           this.dismiss()
-          this.status.value = 'Stopped'
+          this.status.value = runs.stopped
           return
         }
         waitS = await this.attempt(start, signal)
@@ -168,7 +169,7 @@ export class Generation {
   private onFirstText(record: RunRecord): void {
     record.noteText()
     this.failure.value = null // the model that was awaited has come
-    this.status.value = 'Generating'
+    this.status.value = runs.generating
   }
 
   private close(record: RunRecord, restartText: string): void {
@@ -180,7 +181,7 @@ export class Generation {
   private fail(error: unknown, start: Start, record: RunRecord, signal: AbortSignal): number | null {
     if (signal.aborted) {
       this.failure.value = null
-      this.status.value = 'Stopped'
+      this.status.value = runs.stopped
       return null
     }
     const failure = error instanceof Failure ? error : new Failure('malformed', error instanceof Error ? error.message : String(error))

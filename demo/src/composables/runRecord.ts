@@ -2,6 +2,7 @@ import type { CompletionRequest } from '../api/request'
 import type { Usage } from '../api/wire'
 import type { RunPlace } from '../document/run'
 import type { RunMeta } from '../document/tree'
+import { runs } from '../i18n/actions'
 
 /** One request's figures: how each choice ended, what it cost, how fast it came. */
 export class RunRecord {
@@ -35,17 +36,17 @@ export class RunRecord {
   /** For the live region. */
   verdict(): string {
     const tokens = this.usage?.completionTokens
-    return tokens === undefined ? 'Finished' : `Finished, ${tokens} ${tokens === 1 ? 'token' : 'tokens'}`
+    return tokens === undefined ? runs.finished : runs.finishedTokens(tokens)
   }
 
   /** For the eye. */
   summary(): string {
     const { usage, ttftMs, tps } = this.figures()
     return [
-      this.finishes.includes('length') ? 'reached Max tokens' : '',
-      usage ? `${usage.promptTokens} prompt tokens` : '',
-      tps === null ? '' : `${tps < 10 ? tps.toFixed(1) : Math.round(tps)} tokens/s`,
-      ttftMs === null ? '' : `first after ${ttftMs < 995 ? `${Math.round(ttftMs)} ms` : `${(ttftMs / 1000).toFixed(1)} s`}`,
+      this.finishes.includes('length') ? runs.reachedMax : '',
+      usage ? runs.promptTokens(usage.promptTokens) : '',
+      tps === null ? '' : runs.rate(tps),
+      ttftMs === null ? '' : runs.first(ttftMs),
     ].filter((part) => part !== '').join(' · ')
   }
 }

@@ -1,17 +1,19 @@
 /**
  * The words of the page in its languages. Each area of the page has a catalogue of its own in this folder; English decides which
- * entries there are, and the compiler holds every other language to them.
+ * entries there are, and the compiler holds every other language to them: none may lack, none may be more.
  */
 import { shallowRef, watchEffect } from 'vue'
 
 export type Language = 'en' | 'fr'
 
+/** Each language by its own name, so that those who read only that one find it. */
 export const LANGUAGES: Readonly<Record<Language, string>> = { en: 'English', fr: 'Français' }
 
 const STORAGE_KEY = 'sandle.language'
 
-/** The chosen language, else the first one of the browser's that the page speaks, else English. */
+/** The chosen language, else the first one of the browser's that the page speaks, else English. Outside a page it is English. */
 function initialLanguage(): Language {
+  if (typeof document === 'undefined') return 'en'
   let stored: string | null = null
   try {
     stored = localStorage.getItem(STORAGE_KEY)
@@ -23,9 +25,9 @@ function initialLanguage(): Language {
 }
 
 /** The language in use; reading it makes what is read follow a change. */
-export const language = shallowRef<Language>(typeof navigator === 'undefined' ? 'en' : initialLanguage())
+export const language = shallowRef<Language>(initialLanguage())
 
-/** Keeps the document's `lang` and the stored choice in step; called once, by the page. */
+/** Keeps the document's `lang` in step; called once, by the page. */
 export function followLanguage(): void {
   watchEffect(() => { document.documentElement.lang = language.value })
 }
@@ -39,20 +41,43 @@ export function chooseLanguage(chosen: Language): void {
   }
 }
 
-/** An entry is a text, or a function from figures and names to one. */
-type Entries = Readonly<Record<string, string | readonly string[] | ((...values: never[]) => string)>>
+/** An entry is a text, a row of texts, or a function from figures and names to a text. */
+type Entry = string | readonly string[] | ((...values: never[]) => string)
 
-/** The same entries in another language: a text for a text, a function for a function. */
-type Translation<English extends Entries> = { readonly [Name in keyof English]: English[Name] extends string ? string : English[Name] }
+/** The same in another language: a text for a text, as many for a row, a function of the same values for a function. */
+type Translated<English extends Entry> =
+  English extends string ? string
+    : English extends readonly string[] ? { readonly [At in keyof English]: string }
+      : English extends (...values: infer Values) => string ? (...values: Values) => string : never
+
+type Translation<English> = { readonly [Name in keyof English]: English[Name] extends Entry ? Translated<English[Name]> : never }
 
 /** Makes a catalogue; what it returns reads the entries of the language in use: `const t = catalogue({ en: {…}, fr: {…} })`, then `t.generate`. */
-export function catalogue<const English extends Entries>(words: { en: English; fr: Translation<English> }): Translation<English> {
-  return new Proxy(words.en as Translation<English>, { get: (_, name: string) => Reflect.get(words[language.value], name) as unknown })
+export function catalogue<const English extends Readonly<Record<string, Entry>>>(
+  words: { en: English; fr: Translation<NoInfer<English>> },
+): Translation<English> {
+  const byLanguage: Readonly<Record<Language, object>> = words
+  return new Proxy(words.en as object, { get: (_, name) => Reflect.get(byLanguage[language.value], name) as unknown }) as Translation<English>
 }
 
-const NUMBER_FORMATS: Readonly<Record<Language, Intl.NumberFormat>> = { en: new Intl.NumberFormat('en'), fr: new Intl.NumberFormat('fr') }
+const PLURALS: Readonly<Record<Language, Intl.PluralRules>> = { en: new Intl.PluralRules('en'), fr: new Intl.PluralRules('fr') }
+
+/** A count and its noun in the right number: "1 token", "0 tokens"; in French "0 jeton". */
+export function plural(count: number, one: string, other: string): string {
+  return `${formatCount(count)} ${PLURALS[language.value].select(count) === 'one' ? one : other}`
+}
+
+const formats = new Map<string, Intl.NumberFormat>()
+
+/** A number with the separators of the language in use and exactly so many decimals. */
+export function formatDecimal(value: number, digits: number): string {
+  const name = `${language.value}${digits}`
+  let format = formats.get(name)
+  if (!format) formats.set(name, format = new Intl.NumberFormat(language.value, { minimumFractionDigits: digits, maximumFractionDigits: digits }))
+  return format.format(value)
+}
 
 /** A whole number with the separators of the language in use. */
 export function formatCount(value: number): string {
-  return NUMBER_FORMATS[language.value].format(value)
+  return formatDecimal(value, 0)
 }

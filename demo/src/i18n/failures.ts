@@ -1,0 +1,71 @@
+import { catalogue } from './catalogue'
+
+/** What went wrong, where the page says it and not the server, and what can be done about it. */
+export const failures = catalogue({
+  en: {
+    badKey: 'The API key holds a character that no key can hold.',
+    offline: 'The server cannot be reached: it is down, or you are offline.',
+    noReason: (status: number) => `The server answered ${status} and gave no reason.`,
+    noReasonAtAll: 'The server gave no reason.',
+    badModels: 'The server’s list of models is not understood.',
+    notCompletion: 'The server’s answer is not a completion.',
+    badEvent: 'The server sent an event that is not JSON.',
+    interrupted: 'Interrupted; partial text kept. Continue?',
+    requestId: (id: string) => `request id ${id}`,
+    again: (seconds: number) => `Trying again in ${seconds} s`,
+    continue: 'Continue',
+    retry: 'Retry',
+    dismiss: 'Dismiss',
+  },
+  fr: {
+    badKey: 'La clé d’API contient un caractère qu’aucune clé ne peut contenir.',
+    offline: 'Le serveur est injoignable\u202f: il est arrêté, ou vous êtes hors ligne.',
+    noReason: (status) => `Le serveur a répondu ${status}, sans dire pourquoi.`,
+    noReasonAtAll: 'Le serveur n’a pas dit pourquoi.',
+    badModels: 'La liste des modèles du serveur n’est pas comprise.',
+    notCompletion: 'La réponse du serveur n’est pas une suite de texte.',
+    badEvent: 'Le serveur a envoyé un événement qui n’est pas du JSON.',
+    interrupted: 'Interrompu\u202f; le texte déjà reçu est gardé. Continuer\u202f?',
+    requestId: (id) => `requête ${id}`,
+    again: (seconds) => `Nouvel essai dans ${seconds} s`,
+    continue: 'Continuer',
+    retry: 'Réessayer',
+    dismiss: 'Fermer',
+  },
+})
+
+/** One sentence a failure. A status that is not here has advice of its own, or none. */
+export const advice = catalogue({
+  en: {
+    401: 'Check the API key: it is printed in the log when the server starts.',
+    403: 'This key may not use this model. Choose another model, or ask for a key that may.',
+    404: 'Choose another model.',
+    413: 'The request is too large. Shorten the prompt.',
+    429: 'Too many requests at once. Wait a little, then retry.',
+    502: 'The model’s server cannot be reached. It may be restarting: retry in a moment.',
+    504: 'The model did not answer in time. Ask for fewer tokens, or retry.',
+    offline: 'Check the connection, then retry.',
+    resume: 'Continue from here, or retry from before.',
+    soon: 'Retry in a moment.',
+    tooLong: 'Shorten the prompt, or lower Max tokens.',
+    tooMany: (seconds: number) => `Too many requests at once. Retry in ${seconds} s.`,
+    waits: 'The page asks again by itself.',
+    broken: 'Something broke on the server. The request id helps to find it in the log.',
+  },
+  fr: {
+    401: 'Vérifiez la clé d’API\u202f: le serveur l’écrit dans son journal au démarrage.',
+    403: 'Cette clé n’a pas droit à ce modèle. Choisissez-en un autre, ou demandez une clé qui y a droit.',
+    404: 'Choisissez un autre modèle.',
+    413: 'La requête est trop grande. Raccourcissez l’invite.',
+    429: 'Trop de requêtes à la fois. Attendez un peu, puis réessayez.',
+    502: 'Le serveur du modèle est injoignable. Peut-être redémarre-t-il\u202f: réessayez dans un instant.',
+    504: 'Le modèle n’a pas répondu à temps. Demandez moins de tokens, ou réessayez.',
+    offline: 'Vérifiez la connexion, puis réessayez.',
+    resume: 'Continuez à partir d’ici, ou réessayez depuis le point de départ.',
+    soon: 'Réessayez dans un instant.',
+    tooLong: 'Raccourcissez l’invite, ou baissez le maximum de tokens.',
+    tooMany: (seconds) => `Trop de requêtes à la fois. Réessayez dans ${seconds} s.`,
+    waits: 'La page redemande d’elle-même.',
+    broken: 'Quelque chose a cassé sur le serveur. Le numéro de la requête aide à le retrouver dans le journal.',
+  },
+})
