@@ -1,6 +1,6 @@
 import { failures } from '../i18n/failures'
 import { Failure, readRetryAfter } from './failure'
-import type { CompletionRequest } from './request'
+import { bodyOf, type CompletionRequest } from './request'
 import { interrupted, readStream } from './stream'
 import { readCompletion, readError, readModels, type CompletionEvent, type Model } from './wire'
 
@@ -90,6 +90,25 @@ async function* decode(body: ReadableStream<Uint8Array>, requestId: string | nul
   }
 }
 
+async function post(body: CompletionRequest, key: string, signal: AbortSignal): Promise<Response> {
+  return send('/v1/completions', {
+    method: 'POST',
+    headers: headers(key, { 'Content-Type': 'application/json', Accept: 'text/event-stream, application/json' }),
+    body: bodyOf(body),
+    signal,
+  })
+}
+
+/** The events of an answer that is one JSON object. */
+async function readWhole(response: Response, requestId: string | null): Promise<CompletionEvent[]> {
+  const value = parseJson(await readText(response, requestId))
+  const wire = readError(value)
+  if (wire) throw new Failure('stream', wire.message, { status: response.status, requestId, wire })
+  const events = readCompletion(value)
+  if (events.length === 0) throw new Failure('malformed', 'The server’s answer is not a completion.', { status: response.status, requestId })
+  return events
+}
+
 /**
  * Asks for a completion and yields what comes, as it comes. A server that answers with one plain JSON object instead of
  * a stream is read as well. Throws a Failure (see `FailureKind`), or AbortError once `signal` aborts.
@@ -99,22 +118,15 @@ export async function* complete(
   key: string,
   signal: AbortSignal,
 ): AsyncGenerator<CompletionEvent, void> {
-  const response = await send('/v1/completions', {
-    method: 'POST',
-    headers: headers(key, { 'Content-Type': 'application/json', Accept: 'text/event-stream, application/json' }),
-    body: JSON.stringify(request),
-    signal,
-  })
+  const response = await post(request, key, signal)
   const requestId = response.headers.get('x-request-id')
   const type = response.headers.get('content-type') ?? ''
-  if (type.includes('text/event-stream') && response.body) {
-    yield* readStream(decode(response.body, requestId), requestId)
-    return
-  }
-  const value = parseJson(await readText(response, requestId))
-  const wire = readError(value)
-  if (wire) throw new Failure('stream', wire.message, { status: response.status, requestId, wire })
-  const events = readCompletion(value)
-  if (events.length === 0) throw new Failure('malformed', failures.notCompletion, { status: response.status, requestId })
-  yield* events
+  if (type.includes('text/event-stream') && response.body) yield* readStream(decode(response.body, requestId), requestId)
+  else yield* await readWhole(response, requestId)
+}
+
+/** The same for a request without `stream`: all events at once. */
+export async function completeOnce(request: CompletionRequest, key: string, signal: AbortSignal): Promise<CompletionEvent[]> {
+  const response = await post(request, key, signal)
+  return readWhole(response, response.headers.get('x-request-id'))
 }

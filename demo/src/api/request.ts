@@ -1,15 +1,24 @@
 import { clamp, isSupported, NUMBER_PARAMETERS, type NumberField } from '../settings/parameters'
 import type { Settings } from '../settings/settings'
 
-/** The body of `POST /v1/completions` as this page sends it. */
+/** What this page sends to `POST /v1/completions`. */
 export interface CompletionRequest extends Partial<Record<NumberField, number>> {
   model: string
-  prompt: string
+  /** A text, or the ids of its tokens. */
+  prompt: string | number[]
   max_tokens: number
   stop?: string[]
   suffix?: string
-  stream: true
-  stream_options: { include_usage: true }
+  logprobs?: number
+  echo?: true
+  return_token_ids?: true
+  stream?: true
+  stream_options?: { include_usage: true }
+}
+
+/** The request as it is sent, byte for byte, in a form that can be read where it is shown. */
+export function bodyOf(request: CompletionRequest): string {
+  return JSON.stringify(request, null, 2)
 }
 
 /**

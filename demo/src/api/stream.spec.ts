@@ -32,7 +32,7 @@ async function read(pieces: Uint8Array[]): Promise<Outcome> {
   const use = (event: CompletionEvent): void => {
     if (event.type === 'text') outcome.texts[event.index] = (outcome.texts[event.index] ?? '') + event.text
     else if (event.type === 'finish') outcome.finishes[event.index] = event.reason
-    else outcome.usage = event.usage
+    else if (event.type === 'usage') outcome.usage = event.usage
   }
   async function* decoded(): AsyncGenerator<string> {
     const decoder = new TextDecoder()

@@ -27,8 +27,32 @@ describe('readCompletion', () => {
     ])
   })
 
+  it('gives the tokens of a choice with their alternatives, the likeliest first whatever their texts', () => {
+    const logprobs = {
+      tokens: [' x', 'bytes:\\xe2'], token_logprobs: [-2.5, null], text_offset: [0, 2],
+      top_logprobs: [JSON.parse('{" x": -2.5, "7": -3, "__proto__": -0.1}') as unknown, null], top_token_ids: [{ ' x': 5, 7: 8 }, null],
+    }
+    expect(readCompletion({ choices: [{ index: 2, text: ' x', logprobs, token_ids: [5, 6], prompt_token_ids: [1, 2] }] })).toEqual([
+      { type: 'promptIds', index: 2, ids: [1, 2] },
+      { type: 'text', index: 2, text: ' x' },
+      { type: 'tokens', index: 2, tokens: [
+        { text: ' x', id: 5, logprob: -2.5, top: [{ text: '__proto__', logprob: -0.1, id: null }, { text: ' x', logprob: -2.5, id: 5 }, { text: '7', logprob: -3, id: 8 }] },
+        { text: 'bytes:\\xe2', id: 6, logprob: null, top: [] },
+      ] },
+    ])
+  })
+
+  it('gives tokens without ids where the server gives none, or another number of them', () => {
+    const logprobs = { tokens: ['a', 'b'], token_logprobs: [-1, -2] }
+    for (const token_ids of [undefined, null, [1], ['1', '2']]) {
+      expect(readCompletion({ choices: [{ text: '', logprobs, token_ids }] })).toEqual([
+        { type: 'tokens', index: 0, tokens: [{ text: 'a', id: null, logprob: -1, top: [] }, { text: 'b', id: null, logprob: -2, top: [] }] },
+      ])
+    }
+  })
+
   it('is not thrown by empty or odd chunks', () => {
-    for (const value of [{ choices: [] }, { choices: [null, 5, { text: '' }], usage: null }, {}, 7, null]) expect(readCompletion(value)).toEqual([])
+    for (const value of [{ choices: [] }, { choices: [null, 5, { text: '' }, { logprobs: { tokens: 5 } }, { logprobs: [] }], usage: null }, {}, 7, null]) expect(readCompletion(value)).toEqual([])
   })
 })
 

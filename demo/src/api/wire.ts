@@ -1,7 +1,11 @@
+import { failures } from '../i18n/failures'
+
 /**
  * What comes over the wire, read defensively: a server that speaks OpenAI's protocol may leave out anything
  * that is not essential, and nothing here trusts a type it has not looked at.
  */
+
+import type { Alternative } from '../document/tree'
 
 export type ModelStatus = 'available' | 'loading' | 'ready' | 'error' | 'unknown'
 
@@ -22,9 +26,22 @@ export interface Usage {
   completionTokens: number
 }
 
+/** A token as the server writes it: `bytes:\xe2` where it is only part of a character. */
+export interface WireToken {
+  text: string
+  /** Null where the server gives no ids. */
+  id: number | null
+  /** Null for the first token of an echoed prompt. */
+  logprob: number | null
+  /** The likeliest tokens in its place, the likeliest first. */
+  top: Alternative[]
+}
+
 /** One thing that happened in an answer, streamed or not. */
 export type CompletionEvent =
+  | { type: 'promptIds'; index: number; ids: number[] }
   | { type: 'text'; index: number; text: string }
+  | { type: 'tokens'; index: number; tokens: WireToken[] }
   | { type: 'finish'; index: number; reason: string }
   | { type: 'usage'; usage: Usage }
 
@@ -71,16 +88,52 @@ function readUsage(value: unknown): Usage | null {
   return { promptTokens: prompt, completionTokens: value.completion_tokens }
 }
 
+function numberOrNull(value: unknown): number | null {
+  return typeof value === 'number' ? value : null
+}
+
+function readIds(value: unknown): number[] | null {
+  return Array.isArray(value) && value.every((id) => typeof id === 'number') ? value : null
+}
+
+/** An object's order puts keys that look like integers first, so that only the probabilities can order the alternatives. */
+function readTop(logprobs: unknown, ids: unknown): Alternative[] {
+  if (!isObject(logprobs)) return []
+  return Object.entries(logprobs)
+    .filter((entry): entry is [string, number] => typeof entry[1] === 'number')
+    .map(([text, logprob]) => ({ text, logprob, id: isObject(ids) && Object.hasOwn(ids, text) ? numberOrNull(ids[text]) : null }))
+    .sort((one, other) => other.logprob - one.logprob)
+}
+
+/** The tokens of a choice's `logprobs`, with ids where the lists are as long as they should be. */
+function readTokens(logprobs: unknown, ids: number[] | null): WireToken[] {
+  if (!isObject(logprobs) || !Array.isArray(logprobs.tokens)) return []
+  const { tokens, token_logprobs: own, top_logprobs: tops, top_token_ids: topIds } = logprobs
+  const at = (list: unknown, index: number): unknown => (Array.isArray(list) ? list[index] : null)
+  return tokens.map((text: unknown, index) => ({
+    text: typeof text === 'string' ? text : '',
+    id: ids?.length === tokens.length ? (ids[index] ?? null) : null,
+    logprob: numberOrNull(at(own, index)),
+    top: readTop(at(tops, index), at(topIds, index)),
+  }))
+}
+
+function readChoice(choice: Json): CompletionEvent[] {
+  const index = numberOrNull(choice.index) ?? 0
+  const events: CompletionEvent[] = []
+  const promptIds = readIds(choice.prompt_token_ids)
+  const tokens = readTokens(choice.logprobs, readIds(choice.token_ids))
+  if (promptIds) events.push({ type: 'promptIds', index, ids: promptIds })
+  if (typeof choice.text === 'string' && choice.text !== '') events.push({ type: 'text', index, text: choice.text })
+  if (tokens.length > 0) events.push({ type: 'tokens', index, tokens })
+  if (typeof choice.finish_reason === 'string') events.push({ type: 'finish', index, reason: choice.finish_reason })
+  return events
+}
+
 /** The events in one completion object: a whole answer or one chunk of a stream. `choices: []` is fine. */
 export function readCompletion(value: unknown): CompletionEvent[] {
   if (!isObject(value)) return []
-  const events: CompletionEvent[] = []
-  for (const choice of Array.isArray(value.choices) ? value.choices : []) {
-    if (!isObject(choice)) continue
-    const index = typeof choice.index === 'number' ? choice.index : 0
-    if (typeof choice.text === 'string' && choice.text !== '') events.push({ type: 'text', index, text: choice.text })
-    if (typeof choice.finish_reason === 'string') events.push({ type: 'finish', index, reason: choice.finish_reason })
-  }
+  const events = (Array.isArray(value.choices) ? value.choices : []).filter(isObject).flatMap(readChoice)
   const usage = readUsage(value.usage)
   if (usage) events.push({ type: 'usage', usage })
   return events
@@ -93,5 +146,5 @@ export function readError(value: unknown): WireError | null {
   if (typeof error === 'string') return { message: error, param: null, code: null }
   if (!isObject(error)) return null
   const code = typeof error.code === 'number' ? String(error.code) : textOrNull(error.code)
-  return { message: textOrNull(error.message) ?? 'The server gave no reason.', param: textOrNull(error.param), code }
+  return { message: textOrNull(error.message) ?? failures.noReasonAtAll, param: textOrNull(error.param), code }
 }

@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process'
 
 import { describe, expect, it } from 'vitest'
 
-import type { CompletionRequest } from '../api/request'
+import { bodyOf, type CompletionRequest } from '../api/request'
 import { curlSnippet, pythonSnippet, shellQuote } from './snippets'
 
-const REQUEST: CompletionRequest = {
+const REQUEST = {
   model: 'org/it\'s "m"',
   prompt: 'It\'s $HOME `id` \\ "x"\n\t!! é 🏝',
   max_tokens: 5,
@@ -13,7 +13,7 @@ const REQUEST: CompletionRequest = {
   stop: ['\n', '"'],
   stream: true,
   stream_options: { include_usage: true },
-}
+} satisfies CompletionRequest
 
 describe('snippets', () => {
   it('quote any text so that a shell gives it back', () => {
@@ -24,6 +24,7 @@ describe('snippets', () => {
 
   it('give curl the exact body', () => {
     const printed = execFileSync('/bin/sh', ['-c', `curl() { for last; do :; done; printf %s "$last"; }\n${curlSnippet(REQUEST, 'http://h:1')}`], { encoding: 'utf8' })
+    expect(printed).toBe(bodyOf(REQUEST))
     expect(JSON.parse(printed)).toEqual(REQUEST)
   })
 

@@ -1,4 +1,4 @@
-import type { CompletionRequest } from '../api/request'
+import { bodyOf, type CompletionRequest } from '../api/request'
 
 /** The exact request of the page as code to paste elsewhere. The key is always the variable SANDLE_API_KEY. */
 
@@ -18,7 +18,7 @@ export function curlSnippet(request: CompletionRequest, origin: string): string 
     `curl -N ${shellQuote(`${origin}/v1/completions`)} \\`,
     '  -H "Authorization: Bearer $SANDLE_API_KEY" \\',
     "  -H 'Content-Type: application/json' \\",
-    `  -d ${shellQuote(JSON.stringify(request, null, 2))}`,
+    `  -d ${shellQuote(bodyOf(request))}`,
   ].join('\n')
 }
 

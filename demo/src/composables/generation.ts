@@ -154,7 +154,7 @@ export class Generation {
         if (signal.aborted) break
         if (event.type === 'usage') record.usage = event.usage
         else if (event.type === 'finish') record.finishes[event.index] = event.reason
-        else {
+        else if (event.type === 'text') {
           if (!record.hasText) this.onFirstText(record)
           pending.set(event.index, (pending.get(event.index) ?? '') + event.text)
           batch.request()
