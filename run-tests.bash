@@ -18,8 +18,9 @@ wanted=("$@")
 summary=()
 failures=0
 skip_status=77  # what a stage returns to be counted as skipped, its reason being the last line it printed
-stack_pid=
-url=
+stack_pids=()
+url=       # of the stack with the stub
+tiny_url=  # of the stack with sandle-tiny
 key=
 
 say() { printf '\n== %s\n' "$*"; }
@@ -116,9 +117,10 @@ page_browser_stage() {
   need_node_modules
   local chromium
   chromium=$(find_chromium) || skip 'chromium was not found (on Debian: apt-get install chromium)'
-  need_stack
+  need_stack "$url" stub
+  need_stack "$tiny_url" hf
   cd demo
-  CHROMIUM_PATH=$chromium SANDLE_E2E_URL=$url SANDLE_E2E_KEY=$key npm run e2e
+  CHROMIUM_PATH=$chromium SANDLE_E2E_URL=$url SANDLE_E2E_TINY_URL=$tiny_url SANDLE_E2E_KEY=$key npm run e2e
 }
 
 find_chromium() {
@@ -126,13 +128,19 @@ find_chromium() {
   for name in chromium chromium-browser google-chrome; do
     command -v "$name" && return
   done
-  ((EUID == 0)) && command -v apt-get >/dev/null || return 1
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >&2 || return 1
+  install_package chromium || return 1
   command -v chromium
 }
 
+has_nginx() { PATH=$PATH:/usr/sbin:/usr/local/sbin:/sbin command -v nginx >/dev/null; }
+
+install_package() { # NAME: on Debian as root, else it fails
+  ((EUID == 0)) && command -v apt-get >/dev/null || return 1
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1"; } >&2 || return 1
+}
+
 fuzz_stage() { # made-up requests, good and bad, all of which must be answered as docs/swagger.yaml says
-  need_stack
+  need_stack "$url" stub
   "$bin/python" tests/fuzz_schema.py stub >"$output/swagger.yaml"
   # Left out: that every request which fits the schema is accepted. Some rules between fields no schema can say, such as
   # min_tokens <= max_tokens.
@@ -141,35 +149,47 @@ fuzz_stage() { # made-up requests, good and bad, all of which must be answered a
     --request-timeout 30 --continue-on-failure --generation-database none --no-color
 }
 
-# ---- the running stack that the last two stages talk to
+# ---- the running stacks that the last two stages talk to
 
-start_stack() {
+start_stacks() {
   is_wanted page-browser || is_wanted fuzz || return 0
-  local began=$SECONDS port
-  say 'starting the stub stack'
-  port=$("$bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   key=$("$bin/python" -c 'import secrets; print(secrets.token_urlsafe(24))')
-  SANDLE_BACKEND=stub SANDLE_DEMO_PORT=$port SANDLE_AUTH_TOKEN=$key bash run-local.bash >"$output/stack.log" 2>&1 </dev/null &
-  stack_pid=$!
-  until grep -q '^Sandle is ready' "$output/stack.log"; do
-    if ((SECONDS - began > 60)) || ! kill -0 "$stack_pid" 2>/dev/null; then
-      tail -n 20 "$output/stack.log"
+  # The page is tested behind nginx; where it cannot be had, the wrapper serves the page, and the tests say so.
+  if is_wanted page-browser && ! has_nginx; then install_package nginx-light || echo 'nginx was not found and cannot be installed'; fi
+  start_stack stub
+  url=$started_url
+  is_wanted page-browser || return 0
+  start_stack hf
+  tiny_url=$started_url
+}
+
+start_stack() { # BACKEND: on a free port; its URL is in $started_url, empty when it did not start
+  local began=$SECONDS port pid log=$output/stack-$1.log
+  say "starting the stack with backend-$1"
+  started_url=
+  port=$("$bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  SANDLE_BACKEND=$1 SANDLE_DEMO_PORT=$port SANDLE_AUTH_TOKEN=$key bash run-local.bash >"$log" 2>&1 </dev/null &
+  pid=$!
+  stack_pids+=("$pid")
+  until grep -q '^  URL:' "$log"; do
+    if ((SECONDS - began > 120)) || ! kill -0 "$pid" 2>/dev/null; then
+      tail -n 20 "$log"
       return 0
     fi
     sleep 0.2
   done
-  url=http://127.0.0.1:$port
+  started_url=http://127.0.0.1:$port
 }
 
-need_stack() {
-  [[ -n $url ]] || { echo 'the stub stack did not start: see test-output/stack.log'; exit 1; }
+need_stack() { # URL BACKEND
+  [[ -n $1 ]] || { echo "the stack with backend-$2 did not start: see test-output/stack-$2.log"; exit 1; }
 }
 
-stop_stack() {
-  [[ -n $stack_pid ]] || return 0
-  kill -TERM "$stack_pid" 2>/dev/null || true
-  wait "$stack_pid" 2>/dev/null || true
-  stack_pid=
+stop_stacks() {
+  local pid
+  for pid in ${stack_pids[@]+"${stack_pids[@]}"}; do kill -TERM "$pid" 2>/dev/null || true; done
+  for pid in ${stack_pids[@]+"${stack_pids[@]}"}; do wait "$pid" 2>/dev/null || true; done
+  stack_pids=()
 }
 
 # ---- all of it
@@ -194,7 +214,7 @@ check_names
 forget_settings
 rm -rf "$output"
 mkdir -p "$output"
-trap stop_stack EXIT
+trap stop_stacks EXIT
 run_stage setup set_up
 ((failures == 0)) || report
 run_stage flake8 flake8_stage
@@ -203,8 +223,8 @@ run_stage shellcheck shellcheck_stage
 run_stage pytest pytest_stage
 run_stage page-lint page_lint_stage
 run_stage page-unit page_unit_stage
-start_stack
+start_stacks
 run_stage page-browser page_browser_stage
 run_stage fuzz fuzz_stage
-stop_stack
+stop_stacks
 report

@@ -18,13 +18,24 @@ function findChromium(): string | undefined {
 
 const isRoot = process.getuid?.() === 0
 
+/** Every test runs on a wide page; those tagged for it also run narrow, dark and in forced colours. */
+const PROJECTS = [
+  { name: 'desktop', use: {} },
+  { name: 'narrow', grep: /@narrow|@looks/, use: { viewport: { width: 320, height: 640 }, hasTouch: true } },
+  { name: 'dark', grep: /@dark|@looks/, use: { colorScheme: 'dark' as const } },
+  { name: 'forced', grep: /@forced|@looks/, use: { contextOptions: { forcedColors: 'active' as const, reducedMotion: 'reduce' as const } } },
+]
+
 export default defineConfig({
   testDir: 'e2e',
   timeout: 30_000,
+  fullyParallel: true,
   workers: 2,
   forbidOnly: Boolean(process.env.CI),
   reporter: [['list']],
+  projects: PROJECTS,
   use: {
+    locale: 'en-GB',
     viewport: { width: 1280, height: 800 },
     launchOptions: {
       executablePath: findChromium(),

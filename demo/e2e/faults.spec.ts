@@ -1,4 +1,5 @@
 import { expect, test } from './fixtures'
+import { findNginx } from './nginx'
 
 /** What the page makes of answers that go wrong; the scripted server gives them. */
 
@@ -95,6 +96,16 @@ for (const [name, words] of [
   })
 }
 
+test('an API that gives no answer at all is told of by nginx, in the same form', async ({ sandbox }) => {
+  test.skip(findNginx() === null, 'nginx was not found')
+  await sandbox.enter()
+  await sandbox.ask('[gone]')
+  await expect(sandbox.alert).toContainText('The API cannot be reached. It may be starting or restarting.')
+  await expect(sandbox.alert).toContainText('HTTP 502')
+  await expect(sandbox.alert).toContainText('request id')
+  await expect(sandbox.prompt).toHaveValue('[gone]')
+})
+
 test('without a network the page says so, and Retry works once it is back', async ({ sandbox, context }) => {
   await sandbox.enter()
   await context.setOffline(true)
@@ -109,7 +120,7 @@ test('without a network the page says so, and Retry works once it is back', asyn
 test('hostile text stays text', async ({ sandbox, page }) => {
   await sandbox.enter()
   await sandbox.ask('[hostile]')
-  await expect(sandbox.status).toHaveText('Finished')
+  await expect(sandbox.status).toHaveText('Finished, 3 tokens')
   await expect(sandbox.prompt).toHaveValue(/<img src=x onerror=.*<script>.*\{\{ 1 \+ 1 \}\}/)
   await expect(page).toHaveTitle('Sandle')
   expect(await page.locator('main img, main script').count()).toBe(0)

@@ -1,5 +1,6 @@
 import { test as base, type Locator, type Page } from '@playwright/test'
 
+import { findNginx, startNginx, type Front } from './nginx'
 import { KEY, ScriptedServer } from './scripted-server'
 
 /** What every test gets: a page that must break no policy, ask no third party and throw nothing, and a server. */
@@ -31,15 +32,36 @@ export class Sandbox {
     return this.page.getByRole('spinbutton', { name, exact: true })
   }
 
+  tab(name: 'Write' | 'Tokens' | 'Tree' | 'Compare' | 'Code'): Locator {
+    return this.page.getByRole('tab', { name, exact: true })
+  }
+
+  /** Chooses a tab and gives its panel. */
+  async show(name: 'Write' | 'Tokens' | 'Tree' | 'Compare' | 'Code'): Promise<Locator> {
+    await this.tab(name).click()
+    return this.page.getByRole('tabpanel', { name, exact: true })
+  }
+
   async open(): Promise<void> {
     await this.page.goto(this.url)
     await this.prompt.waitFor()
   }
 
+  /** Opens the sheet in which a narrow page keeps the settings; a wide page has them beside the text. */
+  async openSettings(): Promise<void> {
+    if (!(await this.key.isVisible())) await this.button('Parameters').click()
+  }
+
+  async closeSettings(): Promise<void> {
+    if (await this.button('Done').isVisible()) await this.button('Done').click()
+  }
+
   /** Opens the page with the key entered and the models there. */
   async enter(): Promise<void> {
     await this.open()
+    await this.openSettings()
     await this.key.fill(this.apiKey)
+    await this.closeSettings()
     await this.page.waitForFunction(() => document.querySelectorAll('#model option').length > 0 && (document.querySelector('#model') as HTMLSelectElement).value !== '')
   }
 
@@ -60,10 +82,22 @@ interface PerWorker {
   scripted: { server: ScriptedServer; url: string }
 }
 
+async function startFront(port: number): Promise<Front> {
+  const nginx = findNginx()
+  if (nginx !== null) return startNginx(nginx, port)
+  console.warn('\n*** nginx was not found: the page is NOT tested behind it (on Debian: apt-get install nginx-light) ***\n')
+  return { url: `http://127.0.0.1:${port}`, stop: () => Promise.resolve() }
+}
+
+/** What the browser itself writes to the console when an answer is a refusal or breaks off, as many tests want it to. */
+const EXPECTED_NOISE = /^Failed to load resource: /
+
 export const test = base.extend<PerTest, PerWorker>({
   scripted: [async ({}, use) => { // eslint-disable-line no-empty-pattern -- Playwright reads the pattern
     const server = new ScriptedServer()
-    await use({ server, url: await server.start() })
+    const front = await startFront(await server.start())
+    await use({ server, url: front.url })
+    await front.stop()
     await server.stop()
   }, { scope: 'worker' }],
 
@@ -78,7 +112,7 @@ export const test = base.extend<PerTest, PerWorker>({
     })
     page.on('pageerror', (error) => complaints.push(`thrown: ${error.message}`))
     page.on('console', (message) => {
-      if (/Content Security Policy|Trusted ?Type|\[Vue warn\]/i.test(message.text())) complaints.push(message.text())
+      if (/^(error|warning)$/.test(message.type()) && !EXPECTED_NOISE.test(message.text())) complaints.push(`${message.type()}: ${message.text()}`)
     })
     await page.addInitScript(() => {
       document.addEventListener('securitypolicyviolation', (event) => console.error(`Content Security Policy: ${event.violatedDirective} ${event.blockedURI}`))

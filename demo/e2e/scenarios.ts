@@ -1,101 +1,147 @@
 import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+import { addedBy, Answer, event, type Body } from './scripted-answer'
 import { error, json, type ScriptedServer } from './scripted-server'
+import { tokenOf, TWINS, type ScriptedToken } from './scripted-tokens'
 
-/** Answers of the scripted server. A prompt that holds "[name]" gets the scenario of that name, any other one a good short stream. */
-export type Scenario = (body: Record<string, unknown>, response: ServerResponse, server: ScriptedServer) => Promise<void> | void
+/**
+ * Answers of the scripted server. A prompt that holds "[name]" gets the scenario of that name, any other one a good short stream.
+ * Those in STREAMS write a stream; asked for no stream, they give the good answer whole.
+ */
+type Stream = (answer: Answer, body: Body) => Promise<void> | void
+type Refusal = (body: Body, response: ServerResponse, server: ScriptedServer) => Promise<void> | void
 
-const USAGE = { choices: [], usage: { prompt_tokens: 4, completion_tokens: 3, total_tokens: 7 } }
+const tokens = (...texts: string[]): ScriptedToken[] => texts.map(tokenOf)
+const GOOD = tokens(' one', ' two', ' three')
+const words = (count: number, end = ' '): ScriptedToken[] => Array.from({ length: count }, (_, at) => tokenOf(`word${at}${end}`))
 
-function choice(text: string, index = 0, finish: string | null = null): object {
-  return { id: 'cmpl-1', object: 'text_completion', choices: [{ text, index, logprobs: null, finish_reason: finish }], usage: null }
-}
-
-const event = (value: object): string => `data: ${JSON.stringify(value)}\n\n`
-const DONE = 'data: [DONE]\n\n'
-
-function open(response: ServerResponse): void {
-  response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' })
-  response.flushHeaders()
-}
-
-/** Streams pieces of text with a pause before each, unless the client leaves. */
-async function stream(response: ServerResponse, texts: string[], pauseMs: number): Promise<void> {
-  open(response)
-  for (const text of texts) {
+/** Sends tokens one by one with a pause before each, unless the client leaves. */
+async function write(answer: Answer, all: readonly ScriptedToken[], pauseMs: number): Promise<void> {
+  answer.open()
+  for (const token of all) {
     await sleep(pauseMs)
-    if (response.destroyed) return
-    response.write(event(choice(text)))
+    if (answer.hasLeft) return
+    answer.send([token])
   }
 }
 
-const words = (count: number, end = ' '): string[] => Array.from({ length: count }, (_, at) => `word${at}${end}`)
+const HALF = tokens(' half', ' an')
 
-const SCENARIOS: Readonly<Record<string, Scenario>> = {
-  async good(body, response) {
-    open(response)
-    const n = typeof body.n === 'number' ? body.n : 1
-    for (const text of [' one', ' two', ' three']) {
+const STREAMS: Readonly<Record<string, Stream>> = {
+  /** With several choices, their pieces interleaved, the last first. */
+  async good(answer) {
+    answer.open()
+    for (const token of GOOD) {
       await sleep(15)
-      for (let index = n - 1; index >= 0; index -= 1) response.write(event(choice(n > 1 ? `${text}${index}` : text, index)))
+      for (let index = answer.choices - 1; index >= 0; index -= 1) answer.send([answer.choices > 1 ? tokenOf(`${token.text}${index}`) : token], index)
     }
-    for (let index = 0; index < n; index += 1) response.write(event(choice('', index, index === 0 ? 'stop' : 'length')))
-    response.end(event(USAGE) + DONE)
+    answer.end()
   },
 
-  async slow(_, response) {
-    await stream(response, words(400), 25)
-    response.end(event(choice('', 0, 'length')) + event(USAGE) + DONE)
+  /** Every fourth token is an unlikely one. */
+  async eight(answer) {
+    await write(answer, tokens(' Once', ' there', ' was', ' an', ' old', ' lighthouse', '.', '\n'), 5)
+    answer.end()
   },
 
-  async lines(_, response) {
-    await stream(response, words(150, '\n'), 12)
-    response.end(event(choice('', 0, 'length')) + event(USAGE) + DONE)
+  async slow(answer) {
+    await write(answer, words(400), 25)
+    answer.end('length')
   },
 
-  async silent(_, response) {
-    open(response)
-    while (!response.destroyed) await sleep(20)
+  async lines(answer) {
+    await write(answer, words(150, '\n'), 12)
+    answer.end('length')
+  },
+
+  async silent(answer) {
+    answer.open()
+    while (!answer.hasLeft) await sleep(20)
   },
 
   /** Every byte by itself, CRLF, comments, an event over several data: lines. */
-  async bytes(_, response) {
-    open(response)
+  async bytes(answer) {
+    answer.open()
     const text = [
-      ': ping\r\n\r\n', event(choice(' Grüße 🏝')).replaceAll('\n', '\r\n'),
-      'data: {"choices":\r\ndata: [{"index": 0, "text": " 日本", "finish_reason": null}]}\r\n\r\n', ': ping\n\n', event(choice('!', 0, 'stop')), event(USAGE), DONE,
+      ': ping\r\n\r\n', answer.piece(tokens(' Grüße 🏝')).replaceAll('\n', '\r\n'),
+      'data: {"choices":\r\ndata: [{"index": 0, "text": " 日本", "finish_reason": null}]}\r\n\r\n', ': ping\n\n', answer.piece(tokens('!'), 0, 'stop'),
+      event({ choices: [], usage: { prompt_tokens: 4, completion_tokens: 3 } }), 'data: [DONE]\n\n',
     ].join('')
     for (const byte of Buffer.from(text)) {
-      response.write(Buffer.of(byte))
+      answer.response.write(Buffer.of(byte))
       await sleep(1)
     }
-    response.end()
+    answer.response.end()
   },
 
-  async failing(_, response) {
-    await stream(response, [' half', ' an'], 15)
-    response.end(event({ error: { message: 'The backend went away.', type: 'server_error', param: null, code: 'backend_lost' } }))
+  /** A character that is spread over four tokens. */
+  async parts(answer) {
+    const bytes = [...Buffer.from('🏝')].map((byte) => `bytes:\\x${byte.toString(16)}`)
+    await write(answer, [...tokens(' An'), ...bytes.map((text, at) => ({ ...tokenOf(text), adds: at === bytes.length - 1 ? '🏝' : '' })), ...tokens(' é', ' island')], 5)
+    answer.end()
   },
 
-  async cut(_, response) {
-    await stream(response, [' half', ' an'], 15)
-    response.end()
+  /** Tokens with one and the same text: the same id again, and another id. */
+  async twins(answer) {
+    const [first, second] = TWINS.map((id) => ({ text: ' twin', id })) as [ScriptedToken, ScriptedToken]
+    await write(answer, [...tokens(' a'), first, first, second, ...tokens(' end')], 5)
+    answer.end()
   },
 
-  async reset(_, response) {
-    await stream(response, [' half', ' an'], 15)
-    await sleep(50)
-    response.destroy()
+  /** A server that leaves out the probabilities although they were asked for. */
+  async mute({ response }, body) {
+    const silenced = new Answer({ ...body, logprobs: null, return_token_ids: false }, response)
+    await write(silenced, GOOD, 5)
+    silenced.end()
   },
 
+  /** Probabilities of tokens that do not spell the text. */
+  async crooked(answer) {
+    await write(answer, GOOD.map((token) => ({ ...token, adds: token.text.toUpperCase() })), 5)
+    answer.end()
+  },
+
+  /** 20,000 tokens, a hundred at a time. */
+  async huge(answer) {
+    answer.open()
+    for (let at = 0; at < 20_000 && !answer.hasLeft; at += 100) {
+      answer.send(Array.from({ length: 100 }, (_, index) => tokenOf(` word${(at + index) % 997}${index === 99 ? '\n' : ''}`)))
+      await sleep(1)
+    }
+    answer.end('length')
+  },
+
+  async failing(answer) {
+    await write(answer, HALF, 15)
+    answer.response.end(event({ error: { message: 'The backend went away.', type: 'server_error', param: null, code: 'backend_lost' } }))
+  },
+
+  async cut(answer) {
+    await write(answer, HALF, 15)
+    answer.response.end()
+  },
+
+  async reset(answer) {
+    await write(answer, HALF, 15)
+    await sleep(300) // a browser drops what the page has not read when the connection breaks
+    answer.response.destroy()
+  },
+
+  async hostile(answer) {
+    await write(answer, tokens(' <img src=x onerror="document.title=1">', '<script>document.title=2</script>', ' {{ 1 + 1 }} \u202e\u0007'), 10)
+    answer.end()
+  },
+}
+
+const REFUSALS: Readonly<Record<string, Refusal>> = {
   /** Loading for the first two requests, with the model's state to match. */
   loading(body, response, server) {
     const tries = server.asked.filter(({ body: { prompt } }) => prompt === body.prompt).length
     const status = tries <= 2 ? 'loading' : 'ready'
     server.models = server.models.map((each) => (each.id === 'scripted' ? { ...each, status } : each))
     if (tries <= 2) return error(response, 503, 'The model is loading.', null, 'model_loading', { 'Retry-After': '1' })
-    return SCENARIOS.good?.(body, response, server)
+    return STREAMS.good?.(new Answer(body, response), body)
   },
 
   bad(_, response) {
@@ -123,24 +169,32 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     response.end('<html><body><h1>502 Bad Gateway</h1></body></html>')
   },
 
-  plain(_, response) {
-    json(response, 200, { choices: [{ text: ' all at once', index: 0, finish_reason: 'stop' }], usage: { prompt_tokens: 2, completion_tokens: 3 } })
+  /** No answer at all: what stands in front has to say something. */
+  gone(_, response) {
+    response.destroy()
+  },
+
+  plain(body, response) {
+    const all = tokens(' all', ' at', ' once')
+    json(response, 200, new Answer({ ...body, max_tokens: all.length + 1 }, response).whole(all))
   },
 
   html(_, response) {
     response.writeHead(200, { 'Content-Type': 'text/html' })
     response.end('<html><body>Sign in</body></html>')
   },
-
-  async hostile(_, response) {
-    await stream(response, [' <img src=x onerror="document.title=1">', '<script>document.title=2</script>', ' {{ 1 + 1 }} \u202e\u0007'], 10)
-    response.end(event(choice('', 0, 'stop')) + DONE)
-  },
 }
 
-export function scenarioFor(prompt: string): Scenario {
+/** Answers a request by the scenario that its prompt names. */
+export function answer(body: Body, prompt: string, response: ServerResponse, server: ScriptedServer): Promise<void> | void {
   const name = /\[(\w+)\]/.exec(prompt)?.[1] ?? 'good'
-  const scenario = SCENARIOS[name]
-  if (!scenario) throw new Error(`There is no scenario ${name}`)
-  return scenario
+  const refusal = REFUSALS[name]
+  if (refusal) return refusal(body, response, server)
+  const stream = STREAMS[name]
+  if (!stream) throw new Error(`There is no scenario ${name}`)
+  if (body.stream === true) return stream(new Answer(body, response), body)
+  return json(response, 200, new Answer(body, response).whole(GOOD))
 }
+
+/** What the good answer adds to a text. */
+export const GOOD_TEXT = addedBy(GOOD)

@@ -3,11 +3,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { extname, join, normalize } from 'node:path'
 
-import { scenarioFor, type Scenario } from './scenarios'
+import { answer } from './scenarios'
+import { promptText } from './scripted-tokens'
 
 /**
- * The built page under nginx's own headers, and an API that does what the prompt says (see scenarios.ts): the faults that a well-behaved
- * stack does not show. Tests in the same process read what it was asked.
+ * An API that does what the prompt says (see scenarios.ts): the faults that a well-behaved stack does not show. Tests in the same process
+ * read what it was asked. nginx stands before it; where there is none, it serves the built page itself under nginx's headers.
  */
 export const KEY = 'scripted-key_1'
 
@@ -37,9 +38,10 @@ export class ScriptedServer {
   models = initialModels()
   private readonly server = createServer((request, response) => void this.serve(request, response))
 
-  async start(): Promise<string> {
+  /** Gives the port it listens on. */
+  async start(): Promise<number> {
     await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve))
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`
+    return (this.server.address() as AddressInfo).port
   }
 
   /** Forgets what a test has done to it. */
@@ -72,8 +74,7 @@ export class ScriptedServer {
     const asked: Asked = { body, authorization: request.headers.authorization, isAborted: false }
     this.asked.push(asked)
     response.on('close', () => { asked.isAborted = !response.writableEnded })
-    const scenario: Scenario = scenarioFor(String(body.prompt))
-    await scenario(body, response, this)
+    await answer(body, promptText(body.prompt), response, this)
   }
 
   private file(path: string, response: ServerResponse): void {
@@ -92,15 +93,18 @@ export class ScriptedServer {
   }
 }
 
+const ABLE = ['n', 'seed', 'top_k', 'min_p', 'presence_penalty', 'frequency_penalty', 'repetition_penalty', 'suffix', 'logprobs', 'echo', 'return_token_ids']
+
 function initialModels(): Record<string, unknown>[] {
   return [
-    model('scripted', 'ready', ['n', 'seed', 'top_k', 'min_p', 'presence_penalty', 'frequency_penalty', 'repetition_penalty', 'suffix']),
+    model('scripted', 'ready', ABLE),
+    model('org/second', 'ready', ABLE),
     model('org/plain', 'available', []),
   ]
 }
 
 function model(id: string, status: string, capabilities: string[]): Record<string, unknown> {
-  return { id, object: 'model', created: 0, owned_by: 'test', description: '', max_model_len: 512, status, capabilities }
+  return { id, object: 'model', created: 0, owned_by: 'test', description: '', max_model_len: 32_768, status, capabilities }
 }
 
 export function json(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {

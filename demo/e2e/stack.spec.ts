@@ -1,5 +1,3 @@
-import AxeBuilder from '@axe-core/playwright'
-
 import { expect, test } from './fixtures'
 
 /** What holds on any good stack: the one at SANDLE_E2E_URL (with SANDLE_E2E_KEY) or, without it, the scripted server. */
@@ -44,29 +42,6 @@ test('a wrong key is refused in the server’s words and asked for again', async
   await expect(sandbox.key).toBeFocused()
   await expect(sandbox.prompt).toHaveValue('Hello')
 })
-
-for (const scheme of ['light', 'dark'] as const) {
-  for (const [name, width] of [['wide', 1280], ['narrow', 320]] as const) {
-    test(`axe finds nothing: ${scheme}, ${name}`, async ({ sandbox, page }) => {
-      await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' })
-      await page.setViewportSize({ width, height: 700 })
-      await sandbox.open()
-      if (width < 992) await sandbox.button('Parameters').click()
-      await sandbox.page.getByRole('combobox', { name: 'Preset' }).selectOption('Classic Sandle')
-      for (const summary of await page.locator('details:not([open]) > summary').all()) await summary.click()
-      const scan = async (): Promise<void> => {
-        const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']).analyze()
-        expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`)).toEqual([])
-      }
-      await scan()
-      if (width < 992) await sandbox.button('Done').click()
-      await sandbox.ask('Hello') // without a key: the alert shows
-      await expect(sandbox.alert).toContainText('401')
-      await scan()
-      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
-    })
-  }
-}
 
 test('the documentation of the API opens under its policy', async ({ page, site, complaints }) => {
   await page.goto(`${site}/docs/`)

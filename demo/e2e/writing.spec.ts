@@ -262,7 +262,7 @@ test('at 320 pixels everything is reached, and a missing key opens the sheet', a
   await expect(sandbox.key).toBeFocused()
   await expect(page.getByRole('dialog', { name: 'Parameters' })).toBeVisible()
   await sandbox.key.fill('scripted-key_1')
-  await expect(page.getByText('2 models')).toBeVisible()
+  await expect(page.getByText('3 models')).toBeVisible()
   await sandbox.button('Done').click()
   await sandbox.button('Retry').click()
   await expect(sandbox.prompt).toHaveValue('Hello one two three')

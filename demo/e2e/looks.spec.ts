@@ -1,0 +1,83 @@
+import AxeBuilder from '@axe-core/playwright'
+
+import { expect, test, type Sandbox } from './fixtures'
+
+/**
+ * Every state of the page, as seen wide, narrow, dark and in forced colours: axe finds nothing, nothing is cut off at the side,
+ * and no target is too small to hit.
+ */
+
+const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+
+/** Controls smaller than 24 by 24 pixels; links in a line of text may be, and a tick box counts with its label. */
+function smallTargets(): string[] {
+  const areaOf = (each: HTMLElement): HTMLElement => (each instanceof HTMLInputElement && each.labels?.[0]?.contains(each) ? each.labels[0] : each)
+  return [...document.querySelectorAll<HTMLElement>('button, select, input:not([type=file]), textarea, summary, header a, [role=tab], [role=treeitem]')]
+    .filter((each) => each.checkVisibility({ visibilityProperty: true }) && !each.closest('.sr-only, [inert]'))
+    .map((each) => ({ html: each.outerHTML.slice(0, 120), box: areaOf(each).getBoundingClientRect() }))
+    .filter(({ box }) => box.width < 24 || box.height < 24)
+    .map(({ html, box }) => `${Math.round(box.width)}×${Math.round(box.height)} ${html}`)
+}
+
+async function expectGoodLooks({ page }: Sandbox): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).withTags(RULES).analyze()
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, any }) => `${html} ${any[0]?.message ?? ''}`).join(' | ')}`)).toEqual([])
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
+  expect(await page.evaluate(smallTargets)).toEqual([])
+}
+
+/** The states, each by the steps that lead to it from a page with a key. */
+const STATES: Readonly<Record<string, (sandbox: Sandbox) => Promise<void>>> = {
+  async 'settings open'(sandbox) {
+    await sandbox.openSettings()
+    await sandbox.page.getByRole('combobox', { name: 'Preset' }).selectOption('Classic Sandle')
+    for (const summary of await sandbox.page.locator('details:not([open]) > summary').all()) await summary.click()
+  },
+  async 'running'(sandbox) {
+    await sandbox.ask('[slow]')
+    await expect(sandbox.prompt).toHaveValue(/word2/)
+  },
+  async 'an error'(sandbox) {
+    await sandbox.ask('[failing]')
+    await expect(sandbox.alert).toContainText('The backend went away.')
+  },
+  async 'waiting for a model'(sandbox) {
+    await sandbox.ask('[loading]')
+    await expect(sandbox.page.getByText(/Trying again in/)).toBeVisible()
+  },
+  async 'a fork and a warning'(sandbox) {
+    await sandbox.ask('Twice')
+    await expect(sandbox.status).toHaveText(/^Finished/)
+    await sandbox.button('Redo previous').click()
+    await expect(sandbox.page.getByText('2/2').first()).toBeVisible()
+    await expect(sandbox.status).toHaveText(/^Finished/)
+    await sandbox.prompt.pressSequentially(' ')
+    await expect(sandbox.page.getByText('ends with whitespace')).toBeVisible()
+  },
+  async 'help'(sandbox) {
+    await sandbox.prompt.blur()
+    await sandbox.page.keyboard.press('?')
+    await expect(sandbox.page.getByRole('dialog')).toBeVisible()
+  },
+  async 'code'(sandbox) {
+    await sandbox.ask('Hello')
+    await expect(sandbox.status).toHaveText(/^Finished/)
+    await sandbox.show('Code')
+  },
+}
+
+for (const [name, reach] of Object.entries(STATES)) {
+  test(`good looks: ${name}`, { tag: '@looks' }, async ({ sandbox }) => {
+    await sandbox.enter()
+    await reach(sandbox)
+    await expectGoodLooks(sandbox)
+  })
+}
+
+test('nothing moves for those who want no motion', { tag: '@forced' }, async ({ sandbox, page }) => {
+  await page.emulateMedia({ reducedMotion: 'reduce' })
+  await sandbox.enter()
+  await sandbox.ask('[slow]')
+  await expect(sandbox.prompt).toHaveValue(/word2/)
+  expect(await page.evaluate(() => document.getAnimations().filter((each) => Number(each.effect?.getComputedTiming().duration) > 20).length)).toBe(0)
+})
