@@ -2,6 +2,7 @@ import { createApp } from 'vue'
 
 import App from './App.vue'
 import { loadSaved } from './document/store'
+import { followLanguage } from './i18n/catalogue'
 import './styles/base.css'
 import './styles/controls.css'
 import './styles/layout.css'
@@ -10,4 +11,5 @@ import './styles/layout.css'
 const PATIENCE_MS = 1500
 
 const saved = await Promise.race([loadSaved(), new Promise<null>((resolve) => setTimeout(resolve, PATIENCE_MS, null))])
+followLanguage()
 createApp(App, { saved }).mount('#app')

@@ -11,7 +11,10 @@ const CATALOGUES: readonly [string, Words][] = Object.entries(import.meta.glob<W
   .flatMap(([path, module]) => Object.entries(module).map(([name, words]): [string, Words] => [`${path.slice(2, -3)}.${name}`, words as Words]))
 
 /** Entries that are the same words in both languages. Add yours: the list is short, and each is meant. */
-const SAME_IN_BOTH: readonly string[] = []
+const SAME_IN_BOTH: readonly string[] = [
+  'page.page.api', 'page.tabs.Tokens', 'page.tabs.Code',
+  'settings.parameterLabels.top_p', 'settings.parameterLabels.top_k', 'settings.parameterLabels.min_p', 'settings.parameterLabels.logprobs',
+]
 
 afterEach(() => { language.value = 'en' })
 

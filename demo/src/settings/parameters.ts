@@ -1,4 +1,4 @@
-/** The numbers a user can set, in one table: the panel, the clamp, the request and the help all read it. */
+/** The numbers a user can set, in one table: the panel, the clamp and the request all read it. Their names stand in i18n/settings.ts. */
 
 export type NumberField =
   | 'max_tokens' | 'temperature' | 'top_p' | 'top_k' | 'min_p'
@@ -6,8 +6,6 @@ export type NumberField =
 
 export interface NumberParameter {
   field: NumberField
-  label: string
-  hint: string
   group: 'basic' | 'sampling' | 'penalties'
   min: number
   max: number
@@ -24,26 +22,26 @@ export interface NumberParameter {
 }
 
 export const NUMBER_PARAMETERS: readonly NumberParameter[] = [
-  { field: 'max_tokens', label: 'Max tokens', hint: 'How much to write at most', group: 'basic',
+  { field: 'max_tokens', group: 'basic',
     min: 1, max: 1_000_000, sliderMax: 1024, step: 1, isInteger: true, apiDefault: null, initial: 128, capability: null },
-  { field: 'temperature', label: 'Temperature', hint: '0 always takes the likeliest token; more is wilder', group: 'basic',
+  { field: 'temperature', group: 'basic',
     min: 0, max: 2, sliderMax: 2, step: 0.05, isInteger: false, apiDefault: 1, initial: 0.7, capability: null },
-  { field: 'top_p', label: 'Top-p', hint: 'Draw only from the likeliest tokens that together hold this share', group: 'basic',
+  { field: 'top_p', group: 'basic',
     min: 0, max: 1, sliderMax: 1, step: 0.01, isInteger: false, apiDefault: 1, initial: 1, capability: null },
-  { field: 'top_k', label: 'Top-k', hint: 'Draw only from this many tokens; 0 is off', group: 'sampling',
+  { field: 'top_k', group: 'sampling',
     min: 0, max: 1_000_000, sliderMax: 200, step: 1, isInteger: true, apiDefault: 0, initial: 0, capability: 'top_k' },
-  { field: 'min_p', label: 'Min-p', hint: 'Leave out tokens below this share of the likeliest one', group: 'sampling',
+  { field: 'min_p', group: 'sampling',
     min: 0, max: 1, sliderMax: 1, step: 0.01, isInteger: false, apiDefault: 0, initial: 0, capability: 'min_p' },
-  { field: 'seed', label: 'Seed', hint: 'The same seed gives the same text again; empty is random', group: 'sampling',
+  { field: 'seed', group: 'sampling',
     min: -Number.MAX_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER, sliderMax: null, step: 1, isInteger: true, apiDefault: null, initial: null,
     capability: 'seed' },
-  { field: 'n', label: 'Completions', hint: 'Several answers at once, kept as branches', group: 'sampling',
+  { field: 'n', group: 'sampling',
     min: 1, max: 8, sliderMax: 8, step: 1, isInteger: true, apiDefault: 1, initial: 1, capability: 'n' },
-  { field: 'presence_penalty', label: 'Presence penalty', hint: 'Makes tokens that have occurred less likely', group: 'penalties',
+  { field: 'presence_penalty', group: 'penalties',
     min: -2, max: 2, sliderMax: 2, step: 0.05, isInteger: false, apiDefault: 0, initial: 0, capability: 'presence_penalty' },
-  { field: 'frequency_penalty', label: 'Frequency penalty', hint: 'The same, growing with each occurrence', group: 'penalties',
+  { field: 'frequency_penalty', group: 'penalties',
     min: -2, max: 2, sliderMax: 2, step: 0.05, isInteger: false, apiDefault: 0, initial: 0, capability: 'frequency_penalty' },
-  { field: 'repetition_penalty', label: 'Repetition penalty', hint: 'Divides the score of tokens seen before; 1 is off', group: 'penalties',
+  { field: 'repetition_penalty', group: 'penalties',
     min: 0.01, max: 10, sliderMax: 2, step: 0.01, isInteger: false, apiDefault: 1, initial: 1, capability: 'repetition_penalty' },
 ]
 
