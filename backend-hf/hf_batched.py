@@ -1,6 +1,6 @@
 """A ModelRunner over the kernels of native/decoder.cpp: every sequence of a step in one pass through the model.
 
-Weights are packed when the runner is made, and leave the transformers model as they are; the key-value caches of all
+Weights are packed when the runner is made, which takes them out of the transformers model; the key-value caches of all
 slots lie in memory that the system hands out as it is first touched. Runs on the engine thread alone.
 """
 

@@ -39,7 +39,7 @@ def _llama(model: Any, positions: int) -> Decoder:
     tables = list(dict.fromkeys(kinds)) if config.model_type == 'gemma3_text' else [None]
     rotations = tuple(_rotation_table(inner.rotary_emb, positions, kind) for kind in tables)
     window = getattr(config, 'sliding_window', None) or 0
-    has_windows = 'layer_types' if getattr(config, 'layer_types', None) else 'all'
+    is_alternating = bool(getattr(config, 'layer_types', None))
 
     def norm(module: Any) -> Norm:
         return _rms(module, offset=1.0 if is_gemma else 0.0)
@@ -52,7 +52,7 @@ def _llama(model: Any, positions: int) -> Decoder:
             _affine(attention.q_proj), _affine(attention.k_proj), _affine(attention.v_proj))
         gate, up = _split(mlp.gate_up_proj, [config.intermediate_size] * 2) if hasattr(mlp, 'gate_up_proj') else (
             _affine(mlp.gate_proj), _affine(mlp.up_proj))
-        is_windowed = has_windows == 'all' or kinds[index] == 'sliding_attention'
+        is_windowed = not is_alternating or kinds[index] == 'sliding_attention'
         return DecoderLayer(
             attention_norm=norm(module.input_layernorm), query=query, key=key, value=value,
             out=_affine(attention.o_proj),
@@ -124,11 +124,7 @@ def _gpt_neox(model: Any, positions: int) -> Decoder:
 
     def layer(index: int) -> DecoderLayer:
         module = inner.layers[index]
-        query, key, value = _interleaved(module.attention.query_key_value, heads, head_size)
-        return DecoderLayer(
-            _layer_norm(module.input_layernorm), query, key, value, _affine(module.attention.dense),
-            _layer_norm(module.post_attention_layernorm), _affine(module.mlp.dense_h_to_4h),
-            _affine(module.mlp.dense_4h_to_h))
+        return _interleaved_layer(module, module.attention, heads, head_size)
 
     return Decoder(
         config.hidden_size, heads, heads, head_size, positions, _activation(config.hidden_act), head_size ** -0.5,
@@ -184,11 +180,7 @@ def _bloom(model: Any, positions: int) -> Decoder:
 
     def layer(index: int) -> DecoderLayer:
         module = inner.h[index]
-        query, key, value = _interleaved(module.self_attention.query_key_value, heads, head_size)
-        return DecoderLayer(
-            _layer_norm(module.input_layernorm), query, key, value, _affine(module.self_attention.dense),
-            _layer_norm(module.post_attention_layernorm), _affine(module.mlp.dense_h_to_4h),
-            _affine(module.mlp.dense_4h_to_h))
+        return _interleaved_layer(module, module.self_attention, heads, head_size)
 
     return Decoder(
         config.hidden_size, heads, heads, head_size, positions, Activation.GELU_TANH, head_size ** -0.5,
@@ -249,6 +241,15 @@ def _split(module: Any, sizes: list[int]) -> tuple[Affine, ...]:
     """Takes apart what one module computes together, one part after the other."""
     biases = [None] * len(sizes) if module.bias is None else module.bias.detach().split(sizes)
     return tuple(map(Affine, module.weight.detach().split(sizes), biases))
+
+
+def _interleaved_layer(module: Any, attention: Any, heads: int, head_size: int) -> DecoderLayer:
+    """Reads a layer of GPT-NeoX and of BLOOM, which name their parts alike."""
+    query, key, value = _interleaved(attention.query_key_value, heads, head_size)
+    return DecoderLayer(
+        _layer_norm(module.input_layernorm), query, key, value, _affine(attention.dense),
+        _layer_norm(module.post_attention_layernorm), _affine(module.mlp.dense_h_to_4h),
+        _affine(module.mlp.dense_4h_to_h))
 
 
 def _interleaved(module: Any, heads: int, head_size: int) -> tuple[Affine, ...]:

@@ -15,9 +15,9 @@ import hf_kernels
 import torch
 from hf_batched import PER_UNIT, BatchedRunner
 from hf_decoder import Decoder, UnknownDecoderError
-from hf_readers import describe
 from hf_device_runner import DeviceRunner
 from hf_one_by_one import OneByOne
+from hf_readers import describe
 from hf_replay import CudaGraphs
 from hf_runner import HfRunner
 

@@ -13,14 +13,14 @@ import click
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-import hf_device  # noqa: E402
-from hf_model import HfLoader, LoadOptions  # noqa: E402
-from sandle import endpoints, log, options, server  # noqa: E402
-from sandle.app import Lifecycle, create_app  # noqa: E402
-from sandle.catalog import CatalogEntry, CatalogError, read_catalog  # noqa: E402
-from sandle.completions import CompletionLimits  # noqa: E402
-from sandle.engine.engine import ModelInfo, ModelStatus  # noqa: E402
-from sandle.engine.loop import EngineLoop, EngineOptions  # noqa: E402
+import hf_device
+from hf_model import HfLoader, LoadOptions
+from sandle import endpoints, log, options, server
+from sandle.app import Lifecycle, create_app
+from sandle.catalog import CatalogEntry, CatalogError, read_catalog
+from sandle.completions import CompletionLimits
+from sandle.engine.engine import ModelInfo, ModelStatus
+from sandle.engine.loop import EngineLoop, EngineOptions
 
 MODELS_FILE = pathlib.Path(__file__).resolve().parent / 'models.json'
 SPARE_THREADS = 32  # for /health, model listing and refusals, beside one thread a request

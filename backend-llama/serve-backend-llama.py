@@ -12,11 +12,11 @@ import click
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from llama_engine import UnableEngine, find_fault  # noqa: E402
-from sandle import endpoints, log, options, server  # noqa: E402
-from sandle.app import Lifecycle, create_app  # noqa: E402
-from sandle.catalog import read_catalog  # noqa: E402
-from sandle.completions import CompletionLimits  # noqa: E402
+from llama_engine import UnableEngine, find_fault
+from sandle import endpoints, log, options, server
+from sandle.app import Lifecycle, create_app
+from sandle.catalog import read_catalog
+from sandle.completions import CompletionLimits
 
 logger = logging.getLogger('backend-llama')
 

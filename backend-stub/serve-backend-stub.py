@@ -7,12 +7,12 @@ import click
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from sandle import endpoints, log, options, server  # noqa: E402
-from sandle.app import Lifecycle, create_app  # noqa: E402
-from sandle.catalog import CatalogEntry, CatalogError, read_catalog  # noqa: E402
-from sandle.completions import CompletionLimits  # noqa: E402
-from sandle.engine.engine import Engine  # noqa: E402
-from stub_engine import StubEngine, StubOptions  # noqa: E402
+from sandle import endpoints, log, options, server
+from sandle.app import Lifecycle, create_app
+from sandle.catalog import CatalogEntry, CatalogError, read_catalog
+from sandle.completions import CompletionLimits
+from sandle.engine.engine import Engine
+from stub_engine import StubEngine, StubOptions
 
 MODELS_FILE = pathlib.Path(__file__).resolve().parent / 'models.json'
 

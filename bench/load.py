@@ -19,7 +19,7 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.client import Answer, AnswerError, complete  # noqa: E402
+from bench.client import Answer, AnswerError, complete
 
 FIRST_WORD = 257  # of bench/models.py's tokenizer: ids below are the end of text and single bytes
 LETTERS = 'abcdefghijklmnopqrstuvwxyz '

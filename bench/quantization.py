@@ -16,15 +16,15 @@ from collections.abc import Sequence
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'backend-hf')]
 
-import click  # noqa: E402
-import torch  # noqa: E402
-from hf_batched import BatchedRunner  # noqa: E402
-from hf_device import detect  # noqa: E402
-from hf_model import HfLoader, LoadOptions  # noqa: E402
+import click
+import torch
+from hf_batched import BatchedRunner
+from hf_device import detect
+from hf_model import HfLoader, LoadOptions
 
-from bench import models  # noqa: E402
-from sandle.catalog import CatalogEntry  # noqa: E402
-from sandle.engine.runner import LoadedModel, Work  # noqa: E402
+from bench import models
+from sandle.catalog import CatalogEntry
+from sandle.engine.runner import LoadedModel, Work
 
 EMBEDDED = ROOT / 'models/sandle-tiny'
 BITS = (None, 8, 4)

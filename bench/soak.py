@@ -19,10 +19,10 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.checks import metrics  # noqa: E402
-from bench.client import AnswerError, complete, exchange, understand  # noqa: E402
-from bench.processes import ProcessTree  # noqa: E402
-from bench.servers import Running, kinds, serve  # noqa: E402
+from bench.checks import metrics
+from bench.client import AnswerError, complete, exchange, understand
+from bench.processes import ProcessTree
+from bench.servers import Running, kinds, serve
 
 MODEL = 'sandle-tiny'
 CONTEXT_TOKENS = 1024  # of that model

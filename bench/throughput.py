@@ -15,11 +15,11 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import checks, models  # noqa: E402
-from bench.load import Case, Dialect, measure  # noqa: E402
-from bench.measurements import OURS, Failure, Measured, Run, Start, new_run  # noqa: E402
-from bench.report import render  # noqa: E402
-from bench.servers import Running, ServerError, ServerKind, kinds, serve  # noqa: E402
+from bench import checks, models
+from bench.load import Case, Dialect, measure
+from bench.measurements import OURS, Failure, Measured, Run, Start, new_run
+from bench.report import render
+from bench.servers import Running, ServerError, ServerKind, kinds, serve
 
 SETTLE_S = 240.0  # for what a server compiles in the background
 MANY_CLIENTS = 64

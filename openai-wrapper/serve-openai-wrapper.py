@@ -6,19 +6,19 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-import click  # noqa: E402
+import click
 
-import wrapper_app  # noqa: E402
-import wrapper_page  # noqa: E402
-from sandle import log  # noqa: E402
-from sandle.app import Lifecycle  # noqa: E402
-from sandle.options import CONTEXT_SETTINGS, Seconds, server_options  # noqa: E402
-from sandle.server import ServerOptions, serve  # noqa: E402
-from wrapper_backend import Backend, parse_url  # noqa: E402
-from wrapper_exchange import Watcher  # noqa: E402
-from wrapper_forward import Forwarder, Timeouts  # noqa: E402
-from wrapper_keys import KEY_FILE_NAME, BadKeyError, Keys, generated_key, store  # noqa: E402
-from wrapper_registry import Registry  # noqa: E402
+import wrapper_app
+import wrapper_page
+from sandle import log
+from sandle.app import Lifecycle
+from sandle.options import CONTEXT_SETTINGS, Seconds, server_options
+from sandle.server import ServerOptions, serve
+from wrapper_backend import Backend, parse_url
+from wrapper_exchange import Watcher
+from wrapper_forward import Forwarder, Timeouts
+from wrapper_keys import KEY_FILE_NAME, BadKeyError, Keys, generated_key, store
+from wrapper_registry import Registry
 
 RESERVED_SHARE = 8  # one thread in so many is kept for what does not wait for a backend: /health, /v1/models, refusals
 FOLDER = click.Path(exists=True, file_okay=False, path_type=pathlib.Path)

@@ -1,7 +1,7 @@
 // One step of a decoder-only transformer on the CPU: many sequences' tokens in, logits out.
 //
-// The caller (hf_native.py) packs the weights, owns all memory and fills the structures below; see there for which
-// models can be put so. Nothing is allocated here but scratch space, nothing is kept between calls but the caches.
+// The caller (hf_batched.py) packs the weights, owns all memory and fills the structures below; hf_readers.py has the
+// models that can be put so. Nothing is allocated here but scratch space, nothing is kept between calls but the caches.
 //
 // Numbers: weights and caches are bfloat16 or float32, the residual stream and every sum are float32. A sum's order
 // depends on neither the number of threads nor on what else is in the batch, so a sequence's logits do not either.
@@ -9,7 +9,7 @@
 // Layouts. A *unit* is what one lane multiplies at once: two bfloat16 (the lower half first) or one float32. Sixteen
 // columns make a *panel*.
 //   weights      [columns / 16][depth in units][16]
-//   quantized    [columns / 16][depth / 2][16] pairs of numbers, which become weights a panel at a time
+//   quantized    [columns / 16][depth / 2][16] pairs of integers, scaled after each group is summed
 //   activations  [rows / 8][depth in units][8]
 //   keys         [slot][kv head][positions / 16][head size in units][16 positions]
 //   values       [slot][kv head][head size / 16][positions in units][16 dimensions]
@@ -307,7 +307,8 @@ inline void unpack(const Linear &linear, int64_t pair, vuint *to) {  // so small
 }
 
 // The integers of one group of a panel.
-template <class Unit> void unpack_group(const Linear &linear, int64_t panel, int64_t group, typename Of<Unit>::Vector *to) {
+template <class Unit>
+void unpack_group(const Linear &linear, int64_t panel, int64_t group, typename Of<Unit>::Vector *to) {
     const int64_t first = (panel * linear.depth + group * GROUP) / 2;
     for (int64_t pair = 0; pair < GROUP / 2; pair++) unpack(linear, first + pair, to + pair * 2 / Of<Unit>::PER_UNIT);
 }
@@ -360,8 +361,8 @@ void quantized_tile_products(const Tiles<Unit> &input, int64_t rows, const Panel
         for (int64_t i = 0; tile + i < end; i++) {
             const int count = std::min<int64_t>(TILE, rows - (tile + i) * TILE);
             vfloat part[TILE][2];
-            product<Unit, 2>(count, input.tile(tile + i) + group * STEP * TILE, first, panels.is_single ? first : second,
-                             STEP, part);
+            const Unit *units = input.tile(tile + i) + group * STEP * TILE;
+            product<Unit, 2>(count, units, first, panels.is_single ? first : second, STEP, part);
             for (int r = 0; r < count; r++) {
                 sums[i][r][0] += part[r][0] * a;
                 sums[i][r][1] += part[r][1] * b;
@@ -370,8 +371,8 @@ void quantized_tile_products(const Tiles<Unit> &input, int64_t rows, const Panel
     }
 }
 
-// Calls each(row, panel, sums of two panels, whether there is only one) for this thread's share of the panels. Without a
-// `gate` the panels are two neighbours of `linear`; with one, the same panel of gate and linear.
+// Calls each(row, panel, sums of two panels, whether there is only one) for this thread's share of the panels. Without
+// a `gate` the panels are two neighbours of `linear`; with one, the same panel of gate and linear.
 template <class Unit, class Each>
 void multiply(const Tiles<Unit> &input, int64_t rows, const Linear *gate, const Linear &linear, int part, int parts,
               Each each) {
@@ -382,7 +383,8 @@ void multiply(const Tiles<Unit> &input, int64_t rows, const Linear *gate, const 
         for (int64_t index = mine.begin; index < mine.end; index++) {
             const int64_t panel = gate ? index : 2 * index;
             const bool is_single = !gate && panel + 1 == count;
-            const Panels panels{gate ? gate : &linear, &linear, panel, gate || is_single ? panel : panel + 1, is_single};
+            const int64_t other = gate || is_single ? panel : panel + 1;
+            const Panels panels{gate ? gate : &linear, &linear, panel, other, is_single};
             vfloat sums[BLOCK_TILES][TILE][2];
             if (linear.scales) quantized_tile_products(input, rows, panels, block, end, sums);
             else tile_products(input, rows, panels, block, end, sums);
@@ -398,8 +400,8 @@ inline vfloat biased(const Linear &linear, int64_t panel, vfloat sum) {
 
 // linear(input) into `to` [rows][stride], added to what is there or in its place.
 template <class Unit>
-void multiply_into(const Tiles<Unit> &input, int64_t rows, const Linear &linear, float *to, int64_t stride, bool is_added,
-                   int part, int parts) {
+void multiply_into(const Tiles<Unit> &input, int64_t rows, const Linear &linear, float *to, int64_t stride,
+                   bool is_added, int part, int parts) {
     multiply(input, rows, nullptr, linear, part, parts, [&](int64_t row, int64_t panel, vfloat *sums, bool is_single) {
         for (int p = 0; p < (is_single ? 1 : 2); p++) {
             float *place = to + row * stride + (panel + p) * LANES;
@@ -441,7 +443,8 @@ inline void normalize(const Normalizer &norm, const float *x, int64_t size, Many
     }
 }
 
-template <class Unit> void normalize_into(const Normalizer &norm, const float *x, int64_t size, int64_t row, Tiles<Unit> to) {
+template <class Unit>
+void normalize_into(const Normalizer &norm, const float *x, int64_t size, int64_t row, Tiles<Unit> to) {
     normalize(norm, x, size, [&](int64_t i, vfloat values) { to.set(row, i, values); },
               [&](int64_t i, float value) { to.set(row, i, value); });
 }
@@ -561,7 +564,8 @@ template <class Unit> struct Step {
         const int64_t stride = int64_t(blocks) * LANES;
         for (int r = 0; r < task.count; r++) {
             const int64_t row = task.span->row + (task.first + r) / group;
-            const Stored *query = queries + (row * model.heads + task.kv_head * group + (task.first + r) % group) * size;
+            const int head = task.kv_head * group + (task.first + r) % group;
+            const Stored *query = queries + (row * model.heads + head) * size;
             const Unit *units = reinterpret_cast<const Unit *>(query);
             for (int k = 0; k < depth; k++) tile[k * TILE + r] = units[k];
         }
@@ -640,7 +644,8 @@ template <class Unit> struct Step {
             while (wanted < index + tasks) {
                 const int piece = pieces - 1 - int((wanted - index) / model.kv_heads);
                 const int head = int((wanted - index) % model.kv_heads);
-                attend(layer, {&spans[s], head, piece * step, std::min(step, pairs - piece * step)}, tile, scores, weights);
+                const Attention task{&spans[s], head, piece * step, std::min(step, pairs - piece * step)};
+                attend(layer, task, tile, scores, weights);
                 wanted = next.fetch_add(1);
             }
             index += tasks;
@@ -668,8 +673,8 @@ template <class Unit> struct Step {
     // linear(from) is added to the residual stream, through a norm where the model has one there.
     void add(const Linear &linear, const Tiles<Unit> &from, const Normalizer &post, int part, int parts, Range mine) {
         const bool is_direct = post.kind == NO_NORM && linear.columns == model.hidden;
-        multiply_into(from, rows, linear, is_direct ? hidden : aside, is_direct ? model.hidden : linear.columns, is_direct,
-                      part, parts);
+        const int64_t stride = is_direct ? model.hidden : linear.columns;
+        multiply_into(from, rows, linear, is_direct ? hidden : aside, stride, is_direct, part, parts);
 #pragma omp barrier
         if (is_direct) return;
         for (int64_t row = mine.begin; row < mine.end; row++) {
@@ -781,8 +786,8 @@ int run_step(const Decoder &model, const int64_t *tokens, int64_t rows, const Sp
 
 }  // namespace
 
-// Returns 0, or 1 where there is not enough memory. `tokens` [rows]; `wanted` [wanted_count] holds the rows whose logits
-// go to `logits` [wanted_count][head.columns].
+// Returns 0, or 1 where there is not enough memory. `tokens` [rows]; `wanted` [wanted_count] holds the rows whose
+// logits go to `logits` [wanted_count][head.columns].
 extern "C" int sandle_step(const Decoder *model, const int64_t *tokens, int64_t rows, const Span *spans, int span_count,
                            const int64_t *wanted, int64_t wanted_count, float *logits) {
     return model->is_float32

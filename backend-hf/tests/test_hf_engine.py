@@ -71,7 +71,7 @@ def test_scores_of_a_prompt_are_those_of_one_forward(engine: EngineLoop, model: 
     assert len(prompt_tokens) == len(ids) and sum(len(delta.tokens) for delta in found) == len(ids) + 1
     for token, row in zip(prompt_tokens[1:], rows):
         assert token.top is not None
-        assert [value for _, value in token.top] == pytest.approx(row.topk(3).values.tolist(), abs=1e-4)
+        assert [other.logprob for other in token.top] == pytest.approx(row.topk(3).values.tolist(), abs=1e-4)
 
 
 def test_seeded_samples_are_the_same_alone_and_in_company(engine: EngineLoop) -> None:

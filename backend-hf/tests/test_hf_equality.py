@@ -17,6 +17,7 @@ from hf_readers import describe
 from hf_device_runner import DeviceRunner
 from hf_runner import HfRunner
 from tests.hf_families import CONTEXT, COUNTS, FAMILIES, PROMPTS, VOCABULARY, tiny
+from tests.kernels_here import NEEDS_KERNELS
 
 from sandle.engine.runner import ModelRunner, Work
 
@@ -118,8 +119,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(params=[(name, family) for name, (_, families) in RUNNERS.items() for family in families],
-                ids=lambda pair: '-'.join(pair))
+@pytest.fixture(params=[
+    pytest.param((name, family), id=f'{name}-{family}', marks=[NEEDS_KERNELS] if name == 'batched' else [])
+    for name, (_, families) in RUNNERS.items() for family in families])
 def case(request: pytest.FixtureRequest) -> tuple[str, ModelRunner]:
     """A family and a fresh runner with a model of it, for every runner and every family that it takes."""
     name, family = request.param

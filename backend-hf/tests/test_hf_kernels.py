@@ -15,7 +15,8 @@ from tests.hf_families import build
 
 from sandle.engine.runner import Work
 
-NEEDS_COMPILER = pytest.mark.skipif(shutil.which(hf_kernels.COMPILER) is None, reason='NO COMPILER: kernels not tested')
+NEEDS_COMPILER = pytest.mark.skipif(shutil.which(hf_kernels.COMPILER) is None,
+                                    reason='NO COMPILER HERE: kernels are NOT tested')
 BUILDS = hf_kernels.BUILDS.get(platform.machine(), ())
 RUNNABLE = [each for each in BUILDS if each.needs <= hf_kernels.processor_flags()]
 TOKENS = [5, 9, 11, 3, 42, 17, 200, 7, 7, 7, 7, 99, 120, 33, 33, 250, 8, 19]

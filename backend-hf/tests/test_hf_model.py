@@ -16,6 +16,7 @@ import torch
 import transformers
 from hf_device import Hardware
 from hf_model import HfLoader, LoadOptions
+from tests.kernels_here import NEEDS_KERNELS
 
 from sandle.catalog import CatalogEntry
 from sandle.engine.runner import LoadedModel, LoadError, Work
@@ -128,6 +129,7 @@ def parameters(loaded: LoadedModel) -> list[torch.nn.Parameter]:
     return list(loaded.runner._model.parameters())  # type: ignore[attr-defined]
 
 
+@NEEDS_KERNELS
 @pytest.mark.parametrize(('dtype', 'expected'), [
     ('auto', torch.float32), ('float32', torch.float32), ('bfloat16', torch.bfloat16)])
 def test_number_format_is_the_one_chosen(folder: Path, dtype: str, expected: torch.dtype) -> None:
@@ -158,6 +160,7 @@ def test_what_does_not_fit_is_offloaded_and_gives_the_same_logits(folder: Path, 
     torch.testing.assert_close(logits(loaded, tokens), expected, rtol=1e-4, atol=1e-5)
 
 
+@NEEDS_KERNELS
 def test_released_model_is_gone_from_memory(folder: Path) -> None:
     loaded = load(folder)
     reference = weakref.ref(loaded.runner._packer.kept[0])  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from hf_device import Hardware
 from hf_model import HfLoader, LoadOptions
 from hf_quantize import GROUP, quantize
 from tests.hf_families import build
+from tests.kernels_here import NEEDS_KERNELS
 
 from sandle.catalog import CatalogEntry
 from sandle.engine.runner import LoadError, Work
@@ -39,6 +40,7 @@ def test_zeros_stay_zeros() -> None:
         assert not numbers.any() and not scales.isnan().any()
 
 
+@NEEDS_KERNELS
 @pytest.mark.parametrize('bits', [8, 4])
 @pytest.mark.parametrize('family', ['qwen3', 'gemma', 'gemma2', 'gemma3'])
 def test_kernels_compute_with_exactly_these_numbers(family: str, bits: int) -> None:
@@ -57,6 +59,7 @@ def test_kernels_compute_with_exactly_these_numbers(family: str, bits: int) -> N
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
+@NEEDS_KERNELS
 @pytest.mark.parametrize(('bits', 'factor'), [(8, 1.002), (4, 1.02)])
 def test_embedded_model_is_nearly_as_good(bits: int, factor: float) -> None:
     def perplexity(bits: int | None) -> float:
@@ -70,6 +73,7 @@ def test_embedded_model_is_nearly_as_good(bits: int, factor: float) -> None:
     assert perplexity(bits) <= factor * perplexity(None)
 
 
+@NEEDS_KERNELS
 def test_family_that_the_kernels_do_not_know_is_refused(tmp_path: Path) -> None:
     build('falcon', 0).save_pretrained(tmp_path)
     transformers.AutoTokenizer.from_pretrained(EMBEDDED).save_pretrained(tmp_path)

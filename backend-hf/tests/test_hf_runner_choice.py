@@ -17,6 +17,7 @@ from hf_one_by_one import OneByOne
 from hf_runner import HfRunner
 from hf_runners import RunnerOptions, make_runner
 from tests.hf_families import CONTEXT, PROMPTS, VOCABULARY, build
+from tests.kernels_here import NEEDS_KERNELS
 
 from sandle.engine.runner import Work
 
@@ -107,6 +108,7 @@ def test_slots_follow_the_devices_memory_and_none_means_general(caplog: pytest.L
     assert 'a text of 64 tokens needs' in caplog.text
 
 
+@NEEDS_KERNELS
 def test_kernels_are_batch_invariant_as_they_are() -> None:
     """Their logits have the same bits in random chunks, slots and company, so nothing is put before them."""
     runner = make_runner(build('llama', 0), INVARIANT, never)

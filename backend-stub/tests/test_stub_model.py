@@ -15,15 +15,15 @@ tokens = st.integers(0, len(VOCABULARY) - 1)
 def test_logprobs_are_a_part_of_a_distribution(context: int, token: int, rank: int, alternatives: int) -> None:
     shown = stub_model.shown_token(VOCABULARY, token, 1, (context, rank, alternatives))
     assert shown.top is not None and shown.logprob is not None
-    assert len(shown.top) == alternatives == len({text for text, _ in shown.top})
-    logprobs = [logprob for _, logprob in shown.top]
+    assert len(shown.top) == alternatives == len({other.text for other in shown.top})
+    logprobs = [other.logprob for other in shown.top]
     assert logprobs == sorted(logprobs, reverse=True)
     assert all(math.isfinite(logprob) and logprob < 0 for logprob in (*logprobs, shown.logprob))
     assert sum(map(math.exp, logprobs)) < 1
     if rank < alternatives:
-        assert shown.top[rank] == (shown.text, shown.logprob)
+        assert shown.top[rank] == (shown.id, shown.text, shown.logprob)
     else:
-        assert shown.text not in dict(shown.top)
+        assert shown.text not in {other.text for other in shown.top}
 
 
 def test_a_token_without_logprobs_has_none() -> None:

@@ -11,18 +11,18 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-import click  # noqa: E402
+import click
 
-from sandle_tiny.corpus import Corpus  # noqa: E402
-from sandle_tiny.report import measure, write_tests  # noqa: E402
-from sandle_tiny.training import Plan, train  # noqa: E402
-from sandle_tiny.vocabulary import save_tokenizer, train_tokenizer  # noqa: E402
+from sandle_tiny.corpus import Corpus
+from sandle_tiny.report import measure, write_tests
+from sandle_tiny.training import Plan, train
+from sandle_tiny.vocabulary import save_tokenizer, train_tokenizer
 
 HERE = pathlib.Path(__file__).resolve().parent
 
 
 @click.command()
-@click.option('--steps', default=11_000, show_default=True, help='Training steps of 4,096 tokens.')
+@click.option('--steps', default=14_000, show_default=True, help='Training steps of 4,096 tokens.')
 @click.option(
     '--out',
     'folder',

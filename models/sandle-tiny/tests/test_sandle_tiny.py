@@ -14,21 +14,21 @@ import pytest
 pytest.importorskip('torch')
 pytest.importorskip('transformers')
 
-from hypothesis import example, given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-import torch  # noqa: E402
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: E402
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(FOLDER))
 
-from sandle_tiny.corpus import Corpus  # noqa: E402
-from sandle_tiny.doc import Doc, is_held_out  # noqa: E402
-from sandle_tiny.evaluation import Answer, by_kind, greedy, perplexity  # noqa: E402
-from sandle_tiny.prompts import make_prompts  # noqa: E402
-from sandle_tiny.report import prompts_seed, read_held_out, read_prompts  # noqa: E402
-from sandle_tiny.training import Plan  # noqa: E402
-from sandle_tiny.vocabulary import BOS_ID, EOS_ID, SPECIALS  # noqa: E402
+from sandle_tiny.corpus import Corpus
+from sandle_tiny.doc import Doc, is_held_out
+from sandle_tiny.evaluation import Answer, by_kind, greedy, perplexity
+from sandle_tiny.prompts import make_prompts
+from sandle_tiny.report import prompts_seed, read_held_out, read_prompts
+from sandle_tiny.training import Plan
+from sandle_tiny.vocabulary import BOS_ID, EOS_ID, SPECIALS
 
 LEAST_RIGHT = 0.95
 """Share of the prompts that must be answered right. The aim is 0.97."""
