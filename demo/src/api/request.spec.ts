@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest'
 import { initialSettings } from '../settings/settings'
 import { buildRequest } from './request'
 
-const ALL = ['n', 'seed', 'top_k', 'min_p', 'presence_penalty', 'frequency_penalty', 'repetition_penalty', 'suffix', 'logprobs']
+const ALL = ['n', 'seed', 'top_k', 'min_p', 'presence_penalty', 'frequency_penalty', 'repetition_penalty', 'suffix', 'logprobs', 'echo', 'return_token_ids']
 
 describe('buildRequest', () => {
   it('sends max_tokens and the temperature of the page, and nothing that equals the default of the API', () => {
     expect(buildRequest({ ...initialSettings(), model: 'm' }, 'Hello', ALL)).toEqual({
-      model: 'm', prompt: 'Hello', max_tokens: 128, temperature: 0.7, stream: true, stream_options: { include_usage: true },
+      model: 'm', prompt: 'Hello', max_tokens: 128, temperature: 0.7, logprobs: 5, return_token_ids: true, stream: true, stream_options: { include_usage: true },
     })
   })
 
@@ -36,6 +36,23 @@ describe('buildRequest', () => {
     const body = buildRequest(settings, 'x', ['seed'])
     expect(body.seed).toBe(5)
     for (const field of ['top_k', 'min_p', 'n', 'presence_penalty', 'suffix']) expect(body).not.toHaveProperty(field)
+  })
+
+  it('asks for probabilities and ids where there are any, and for an echo where it can be', () => {
+    const settings = { ...initialSettings(), echo: true }
+    expect(buildRequest(settings, 'x', ALL)).toMatchObject({ logprobs: 5, echo: true, return_token_ids: true })
+    expect(buildRequest(settings, [1, 2], ALL)).not.toHaveProperty('echo')
+    expect(buildRequest({ ...settings, suffix: 'end' }, 'x', ALL)).not.toHaveProperty('echo')
+    expect(buildRequest(settings, 'x', ['logprobs'])).toMatchObject({ logprobs: 5 })
+    for (const field of ['logprobs', 'echo', 'return_token_ids']) {
+      expect(buildRequest(settings, 'x', null)).not.toHaveProperty(field)
+      expect(buildRequest(settings, 'x', [])).not.toHaveProperty(field)
+    }
+    settings.numbers.logprobs = 0
+    expect(buildRequest(settings, 'x', ALL)).toMatchObject({ logprobs: 0, return_token_ids: true })
+    settings.numbers.logprobs = null
+    expect(buildRequest(settings, 'x', ALL)).not.toHaveProperty('logprobs')
+    expect(buildRequest(settings, 'x', ALL)).not.toHaveProperty('return_token_ids')
   })
 
   it('takes a model that lists no capabilities for one of OpenAI’s', () => {

@@ -9,7 +9,6 @@ export interface CompletionRequest extends Partial<Record<NumberField, number>> 
   max_tokens: number
   stop?: string[]
   suffix?: string
-  logprobs?: number
   echo?: true
   return_token_ids?: true
   stream?: true
@@ -23,9 +22,9 @@ export function bodyOf(request: CompletionRequest): string {
 
 /**
  * The request for a prompt: max_tokens always, every other field only where it differs from the API's default and the
- * model takes it. `capabilities` is null for a model that does not list any.
+ * model takes it. `capabilities` is null for a model that does not list any. Ids are never echoed: their text is known.
  */
-export function buildRequest(settings: Settings, prompt: string, capabilities: readonly string[] | null): CompletionRequest {
+export function buildRequest(settings: Settings, prompt: string | number[], capabilities: readonly string[] | null): CompletionRequest {
   const numbers: Partial<Record<NumberField, number>> = {}
   let maxTokens = 16
   for (const parameter of NUMBER_PARAMETERS) {
@@ -33,13 +32,17 @@ export function buildRequest(settings: Settings, prompt: string, capabilities: r
     if (parameter.field === 'max_tokens') maxTokens = value ?? parameter.initial ?? maxTokens
     else if (value !== null && value !== parameter.apiDefault && isSupported(parameter.capability, capabilities)) numbers[parameter.field] = value
   }
+  const has = (capability: string): boolean => capabilities?.includes(capability) ?? false
+  const suffix = has('suffix') ? settings.suffix : ''
   return {
     model: settings.model,
     prompt,
     max_tokens: maxTokens,
     ...numbers,
     ...(settings.stop.length > 0 ? { stop: [...settings.stop] } : {}),
-    ...(settings.suffix !== '' && capabilities?.includes('suffix') ? { suffix: settings.suffix } : {}),
+    ...(suffix !== '' ? { suffix } : {}),
+    ...(settings.echo && has('echo') && suffix === '' && typeof prompt === 'string' ? { echo: true } : {}),
+    ...(numbers.logprobs !== undefined && has('return_token_ids') ? { return_token_ids: true } : {}),
     stream: true,
     stream_options: { include_usage: true },
   }

@@ -4,7 +4,7 @@ import { bodyOf, type CompletionRequest } from '../api/request'
 
 /** Arguments that openai-python takes by name; the others go into `extra_body`. */
 const PYTHON_ARGUMENTS: readonly string[] = [
-  'model', 'prompt', 'max_tokens', 'temperature', 'top_p', 'n', 'stop', 'seed', 'suffix',
+  'model', 'prompt', 'max_tokens', 'temperature', 'top_p', 'n', 'stop', 'seed', 'suffix', 'logprobs', 'echo',
   'presence_penalty', 'frequency_penalty', 'stream', 'stream_options',
 ]
 

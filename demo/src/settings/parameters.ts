@@ -2,7 +2,7 @@
 
 export type NumberField =
   | 'max_tokens' | 'temperature' | 'top_p' | 'top_k' | 'min_p'
-  | 'presence_penalty' | 'frequency_penalty' | 'repetition_penalty' | 'seed' | 'n'
+  | 'presence_penalty' | 'frequency_penalty' | 'repetition_penalty' | 'seed' | 'n' | 'logprobs'
 
 export interface NumberParameter {
   field: NumberField
@@ -17,6 +17,8 @@ export interface NumberParameter {
   apiDefault: number | null
   /** Where the page starts; null stands for an empty box. */
   initial: number | null
+  /** What an empty box means, where the box may be empty. */
+  empty?: 'random' | 'off'
   /** The name in a model's `capabilities` that this field needs; basics need none. */
   capability: string | null
 }
@@ -34,9 +36,11 @@ export const NUMBER_PARAMETERS: readonly NumberParameter[] = [
     min: 0, max: 1, sliderMax: 1, step: 0.01, isInteger: false, apiDefault: 0, initial: 0, capability: 'min_p' },
   { field: 'seed', group: 'sampling',
     min: -Number.MAX_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER, sliderMax: null, step: 1, isInteger: true, apiDefault: null, initial: null,
-    capability: 'seed' },
+    empty: 'random', capability: 'seed' },
   { field: 'n', group: 'sampling',
     min: 1, max: 8, sliderMax: 8, step: 1, isInteger: true, apiDefault: 1, initial: 1, capability: 'n' },
+  { field: 'logprobs', group: 'sampling',
+    min: 0, max: 5, sliderMax: 5, step: 1, isInteger: true, apiDefault: null, initial: 5, empty: 'off', capability: 'logprobs' },
   { field: 'presence_penalty', group: 'penalties',
     min: -2, max: 2, sliderMax: 2, step: 0.05, isInteger: false, apiDefault: 0, initial: 0, capability: 'presence_penalty' },
   { field: 'frequency_penalty', group: 'penalties',

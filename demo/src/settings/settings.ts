@@ -13,12 +13,14 @@ export interface Settings {
   suffix: string
   /** Whether whitespace at the end of the text is dropped before generating. */
   stripsWhitespace: boolean
+  /** Whether the server repeats the prompt, with its probabilities. */
+  echo: boolean
 }
 
 export function initialSettings(): Settings {
   const numbers = Object.fromEntries(NUMBER_PARAMETERS.map(({ field, initial }) => [field, initial]))
   return {
-    model: '', numbers: numbers as Settings['numbers'], stop: [], startText: '', restartText: '', suffix: '', stripsWhitespace: false,
+    model: '', numbers: numbers as Settings['numbers'], stop: [], startText: '', restartText: '', suffix: '', stripsWhitespace: false, echo: false,
   }
 }
 
@@ -30,12 +32,14 @@ export function readSettings(value: unknown): Settings {
   for (const name of ['model', 'startText', 'restartText', 'suffix'] as const) {
     if (typeof stored[name] === 'string') settings[name] = stored[name]
   }
-  if (typeof stored.stripsWhitespace === 'boolean') settings.stripsWhitespace = stored.stripsWhitespace
+  for (const name of ['stripsWhitespace', 'echo'] as const) {
+    if (typeof stored[name] === 'boolean') settings[name] = stored[name]
+  }
   if (Array.isArray(stored.stop)) settings.stop = stored.stop.filter((stop): stop is string => typeof stop === 'string' && stop !== '')
   const numbers = (stored.numbers ?? {}) as Record<string, unknown>
   for (const parameter of NUMBER_PARAMETERS) {
     const number = numbers[parameter.field]
-    if (typeof number === 'number') settings.numbers[parameter.field] = clamp(parameter, number)
+    if (typeof number === 'number' || (number === null && parameter.empty)) settings.numbers[parameter.field] = clamp(parameter, number)
   }
   return settings
 }
