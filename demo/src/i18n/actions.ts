@@ -30,7 +30,7 @@ export const actions = catalogue({
     actions: 'Actions sur le texte',
     generate: 'Générer',
     stop: 'Arrêter',
-    redoPrevious: 'Refaire la réponse',
+    redoPrevious: 'Refaire',
     redoPreviousHint: 'Revenir avant la dernière réponse et générer de nouveau (Alt+R)',
     undo: 'Annuler',
     undoHint: 'Annuler (Ctrl+Z)',

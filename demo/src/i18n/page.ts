@@ -61,7 +61,7 @@ export const help = catalogue({
     keys: 'Clavier',
     generate: 'Générer\u202f: le modèle continue le texte',
     stop: 'Arrêter, en gardant le texte déjà écrit',
-    redoPrevious: 'Refaire la réponse\u202f: une autre à la place de la dernière',
+    redoPrevious: 'Refaire\u202f: une autre à la place de la dernière',
     undo: 'Annuler, même ce que le modèle a écrit',
     redo: 'Rétablir',
     help: 'Cette aide',

@@ -1,0 +1,41 @@
+import { catalogue, formatCount } from './catalogue'
+
+/** Links that carry a text. */
+export const shareWords = catalogue({
+  en: {
+    share: 'Share',
+    shareHint: 'A link to this text and these settings',
+    title: 'A link to this text',
+    explanation: 'It holds the text as it stands now, the settings and the model’s name. Never the key. No server sees it: the text travels in the link itself.',
+    link: 'Link',
+    copy: 'Copy link',
+    copied: 'The link is in the clipboard.',
+    selectIt: 'Select the link to copy it.',
+    length: (letters: number) => `${formatCount(letters)} characters long.`,
+    long: 'Some programs cut links as long as this one. Exporting a file is safer.',
+    tooLarge: 'The text is too large for a link. Export it as a file instead.',
+    making: 'Making the link…',
+    opened: 'Opened from the link',
+    unknownModel: (id: string) => `The link’s model ${id} is not here; yours stays.`,
+    broken: 'The link is damaged or incomplete: nothing was opened, and your text is as it was.',
+    tooLargeToOpen: 'The link holds more than this page opens. Your text is as it was.',
+  },
+  fr: {
+    share: 'Partager',
+    shareHint: 'Un lien vers ce texte et ces réglages',
+    title: 'Un lien vers ce texte',
+    explanation: 'Il contient le texte tel qu’il est, les réglages et le nom du modèle. Jamais la clé. Aucun serveur ne le voit\u202f: le texte voyage dans le lien même.',
+    link: 'Lien',
+    copy: 'Copier le lien',
+    copied: 'Le lien est dans le presse-papiers.',
+    selectIt: 'Sélectionnez le lien pour le copier.',
+    length: (letters) => `Longueur\u202f: ${formatCount(letters)} caractères.`,
+    long: 'Certains programmes coupent les liens aussi longs. Exporter un fichier est plus sûr.',
+    tooLarge: 'Le texte est trop grand pour un lien. Exportez-le plutôt dans un fichier.',
+    making: 'Préparation du lien…',
+    opened: 'Ouvert depuis le lien',
+    unknownModel: (id) => `Le modèle ${id} du lien n’est pas ici\u202f; le vôtre reste.`,
+    broken: 'Le lien est abîmé ou incomplet\u202f: rien n’a été ouvert, et votre texte est tel qu’il était.',
+    tooLargeToOpen: 'Le lien contient plus que cette page n’ouvre. Votre texte est tel qu’il était.',
+  },
+})

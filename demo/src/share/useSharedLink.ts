@@ -1,0 +1,68 @@
+import { onMounted, onScopeDispose, watch } from 'vue'
+
+import type { Sandbox } from '../composables/sandbox'
+import { editText } from '../document/edit'
+import { emptyTree } from '../document/tree'
+import { shareWords as t } from '../i18n/share'
+import { PackError } from './codec'
+import { isShared, readLink } from './link'
+
+type Parts = Pick<Sandbox, 'document' | 'settings' | 'run' | 'models'>
+
+/** Waits until `isTrue()`, a reactive condition. */
+function until(isTrue: () => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = watch(isTrue, (isNow) => {
+      if (!isNow) return
+      resolve()
+      queueMicrotask(() => stop()) // an immediate watch calls before `stop` is known
+    }, { immediate: true })
+  })
+}
+
+/**
+ * Opens the link in the address bar, at the start and whenever one is pasted there. What it carries becomes the document; nothing
+ * runs, and the text before can be put back. The address is cleaned at once: a reload must not open the link over later work.
+ */
+export function useSharedLink({ document: doc, settings, run, models }: Parts): void {
+  let newest = 0
+
+  async function open(): Promise<void> {
+    const { hash, pathname, search } = window.location
+    if (!isShared(hash)) return
+    history.replaceState(null, '', pathname + search)
+    const mine = newest += 1
+    try {
+      const { text, settings: { model, ...others } } = await readLink(hash)
+      run.stop()
+      await until(() => !run.isRunning.value)
+      if (mine !== newest) return
+      show(text, others)
+      await until(() => models.list.value.length > 0) // they may come later, when the key has been entered
+      if (mine === newest) choose(model)
+    } catch (error) {
+      run.complain(error instanceof PackError && error.reason === 'large' ? t.tooLargeToOpen : t.broken)
+    }
+  }
+
+  function show(text: string, others: object): void {
+    run.dismiss()
+    doc.replace({ ...editText(emptyTree(), text), past: [], typing: null })
+    Object.assign(settings, others)
+    run.status.value = t.opened
+  }
+
+  function choose(model: string): void {
+    if (models.list.value.some(({ id }) => id === model)) settings.model = model
+    else if (model !== '') run.status.value = t.unknownModel(model)
+  }
+
+  onMounted(() => {
+    void open()
+    window.addEventListener('hashchange', open)
+  })
+  onScopeDispose(() => {
+    newest += 1
+    window.removeEventListener('hashchange', open)
+  })
+}
