@@ -6,6 +6,8 @@ import { followLanguage } from './i18n/catalogue'
 import './styles/base.css'
 import './styles/controls.css'
 import './styles/layout.css'
+import './styles/tree.css'
+import './styles/compare.css'
 import './styles/share.css'
 
 /** A storage that does not answer must not keep the page from opening. */

@@ -1,0 +1,28 @@
+import { shallowReactive } from 'vue'
+
+import type { Sandbox } from '../composables/sandbox'
+import type { NodeId } from '../document/tree'
+import type { TreeItem } from './layout'
+
+/** Trees up to this size open as a whole; of a larger one, the way of the visible text. */
+const SMALL = 40
+
+export interface Folding {
+  isExpanded: (item: TreeItem, count: number) => boolean
+  set: (item: TreeItem, isExpanded: boolean) => void
+}
+
+const foldings = new WeakMap<Sandbox, Folding>()
+
+/** Which items are folded in: what the reader has chosen outlasts a look at another tab. */
+export function foldingOf(sandbox: Sandbox): Folding {
+  const known = foldings.get(sandbox)
+  if (known) return known
+  const chosen = shallowReactive(new Map<NodeId, boolean>())
+  const folding: Folding = {
+    isExpanded: (item, count) => chosen.get(item.id) ?? (count <= SMALL || item.isOnPath || item.parent === null),
+    set: (item, isExpanded) => { chosen.set(item.id, isExpanded) },
+  }
+  foldings.set(sandbox, folding)
+  return folding
+}
