@@ -12,6 +12,7 @@ const CATALOGUES: readonly [string, Words][] = Object.entries(import.meta.glob<W
 
 /** Entries that are the same words in both languages. Add yours: the list is short, and each is meant. */
 const SAME_IN_BOTH: readonly string[] = [
+  'tokens.tokens.tokens', 'tokens.tokens.token', 'tokens.tokens.facts', 'tokens.tokens.overTokens', 'tokens.tokens.bits',
   'page.page.api', 'page.tabs.Tokens', 'page.tabs.Code',
   'settings.parameterLabels.top_p', 'settings.parameterLabels.top_k', 'settings.parameterLabels.min_p', 'settings.parameterLabels.logprobs',
 ]
@@ -23,12 +24,14 @@ function inLanguage<T>(chosen: 'en' | 'fr', read: () => T): T {
   return read()
 }
 
-/** What an entry comes to: functions are called with a few figures (which a template takes for names, too), enough to meet their branches. */
+/** What an entry comes to. Functions are called with figures, which a template takes for names, too; those that hand a name through, with names. */
 function samples(entry: unknown): string[] {
   if (typeof entry === 'string') return [entry]
   if (Array.isArray(entry)) return entry as string[]
-  const call = entry as (...values: unknown[]) => string
-  return [0, 1, 2, 1234.5].map((value) => call(...Array.from({ length: Math.max(1, call.length) }, () => value)))
+  const call = entry as (...values: unknown[]) => unknown
+  const results = (values: unknown[]): unknown[] => values.map((value) => call(...Array.from({ length: Math.max(1, call.length) }, () => value)))
+  const figures = results([0, 1, 2, 1234.5])
+  return (figures.every((each) => typeof each === 'string') ? figures : results(['x', 'length', 'token', 'character'])) as string[]
 }
 
 describe('the catalogues', () => {
