@@ -8,6 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import click
 
+import wrapper_admin
 import wrapper_app
 import wrapper_page
 from sandle import log
@@ -19,6 +20,7 @@ from wrapper_exchange import Watcher
 from wrapper_forward import Forwarder, Timeouts
 from wrapper_keys import KEY_FILE_NAME, BadKeyError, Keys, generated_key, store
 from wrapper_registry import Registry
+from wrapper_store import KeyStore, StoreError
 
 RESERVED_SHARE = 8  # one thread in so many is kept for what does not wait for a backend: /health, /v1/models, refusals
 FOLDER = click.Path(exists=True, file_okay=False, path_type=pathlib.Path)
@@ -27,24 +29,30 @@ SECONDS = Seconds(0.1)
 
 def load_keys(auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None,
               state_dir: pathlib.Path | None) -> Keys:
-    """Returns the keys; generates one if there is none, and prints it when it is new. Raises ClickException."""
+    """Returns the keys; generates one if there is none, and prints it when it is new. Raises ClickException.
+
+    A key that was generated before stays good beside those of the key store, until its file is taken away.
+    """
     if not auth_token and os.environ.get('SANDLE_AUTH_TOKEN', '-').strip() == '':
         raise click.ClickException('--auth-token (SANDLE_AUTH_TOKEN) is empty: give a key, or leave it unset.')
     try:
-        keys = Keys(store(auth_token), auth_token_file)
-        if not len(keys):
+        keys = Keys(store(auth_token), auth_token_file, None if state_dir is None else KeyStore(state_dir).good_keys)
+        is_kept = state_dir is not None and (state_dir / KEY_FILE_NAME).exists()
+        if not len(keys) or is_kept and not auth_token and auth_token_file is None:
             key, is_new = generated_key(state_dir)
             keys.accept(key)
             kept = '' if state_dir is None else f' It is kept in {state_dir / KEY_FILE_NAME}.'
             click.echo(f'Generated API key: {key}{kept}' if is_new else f'Using the API key generated before.{kept}')
     except BadKeyError as error:
         raise click.ClickException(f'Bad API key: {error}.') from None
+    except StoreError as error:
+        raise click.ClickException(f'Bad key store: {error}.') from None
     except OSError as error:
         raise click.ClickException(f'Cannot use the file {error.filename}: {error.strerror}.') from None
     return keys
 
 
-@click.command(context_settings=CONTEXT_SETTINGS)
+@click.group(context_settings=CONTEXT_SETTINGS, invoke_without_command=True)
 @click.option('--backend-hf', metavar='URL', help='URL of backend-hf.')
 @click.option('--backend-llama', metavar='URL', help='URL of backend-llama.')
 @click.option('--backend-stub', metavar='URL', help='URL of backend-stub.')
@@ -54,13 +62,14 @@ def load_keys(auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None,
               help='An API key to accept; may be repeated. With no key here or in the file, one is generated.')
 @click.option('-f', '--auth-token-file', type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
               help='File of API keys to accept as well, one a line, # for comments; changes are followed.')
-@click.option('--keys-reload-s', type=SECONDS, default=2.0, help='Seconds within which a changed key file is in force.')
+@click.option('--keys-reload-s', type=SECONDS, default=2.0,
+              help='Seconds within which a changed key file or key store is in force.')
 @click.option('-u', '--auth-token-is-user', is_flag=True,
-              help="Send the id of the client's key (never the key) to the backend as the request's user.")
+              help="Send the name of the client's key (never the key) to the backend as the request's user.")
 @click.option('-m', '--single-model', '--allow-model', metavar='MODEL', multiple=True,
               help='Serve this model only; may be repeated. The default is every model of every backend.')
 @click.option('--state-dir', type=click.Path(file_okay=False, path_type=pathlib.Path),
-              help='Folder for what outlives the process: the generated key.')
+              help='Folder for what outlives the process: the generated key and the key store.')
 @click.option('--connect-timeout-s', type=SECONDS, default=5.0, help='Seconds to connect to a backend.')
 @click.option('--first-byte-timeout-s', type=SECONDS, default=600.0, help='Seconds until a backend begins to answer.')
 @click.option('--idle-timeout-s', type=SECONDS, default=120.0, help='Seconds of silence within an answer.')
@@ -73,13 +82,16 @@ def load_keys(auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None,
 @click.option('--threads', type=click.IntRange(8), default=640,
               help='Requests at once; one in eight is kept free for short ones, and more get a 503.')
 @server_options
-def main(backend_hf: str | None, backend_llama: str | None, backend_stub: str | None, backend_url: tuple[str, ...],
-         auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None, keys_reload_s: float,
-         auth_token_is_user: bool, single_model: tuple[str, ...], state_dir: pathlib.Path | None,
+@click.pass_context
+def main(context: click.Context, backend_hf: str | None, backend_llama: str | None, backend_stub: str | None,
+         backend_url: tuple[str, ...], auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None,
+         keys_reload_s: float, auth_token_is_user: bool, single_model: tuple[str, ...], state_dir: pathlib.Path | None,
          connect_timeout_s: float, first_byte_timeout_s: float, idle_timeout_s: float, pass_field: tuple[str, ...],
          cors_origin: tuple[str, ...], page_dir: pathlib.Path | None, docs_dir: pathlib.Path | None, threads: int,
          host: str, port: int, log_level: str, max_body_bytes: int, drain_timeout_s: float) -> None:
     """Serve OpenAI's API in front of backends: API keys, routing by model, and answers passed on as they come."""
+    if context.invoked_subcommand is not None:
+        return
     log.configure(log_level)
     urls = [url for url in (backend_hf, backend_llama, backend_stub, *backend_url) if url]
     if not urls:
@@ -105,6 +117,8 @@ def main(backend_hf: str | None, backend_llama: str | None, backend_stub: str | 
     registry.start()
     serve(app, ServerOptions(host, port, threads, max_body_bytes, drain_timeout_s), lifecycle, watcher.end_all)
 
+
+main.add_command(wrapper_admin.keys)
 
 if __name__ == '__main__':
     main()

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import flask
 
+from wrapper_keys import Key
+
 logger = logging.getLogger(__name__)
 
 MAX_LOGGED_CHARACTERS = 200
@@ -18,11 +20,16 @@ class Record:
     method: str
     path: str
     started_s: float = field(default_factory=time.monotonic)
-    key_id: str = '-'
+    key: Key | None = None
     model: str = '-'
     status: int = 0
     sent_bytes: int = 0
     reason: str = '-'
+
+    @property
+    def key_name(self) -> str:
+        """The name by which the key is spoken of, `-` for a request without one."""
+        return '-' if self.key is None else self.key.name
 
 
 def record() -> Record:
@@ -55,6 +62,6 @@ def add_access_log(app: flask.Flask, is_quiet: frozenset[str]) -> None:
 def log(current: Record, level: int) -> None:
     """Writes the line. Neither keys, prompts nor query strings are in it; what the client chose is quoted."""
     logger.log(level, 'request method=%s path=%r key=%s model=%r status=%d bytes=%d seconds=%.3f reason=%s',
-               current.method, current.path[:MAX_LOGGED_CHARACTERS], current.key_id,
+               current.method, current.path[:MAX_LOGGED_CHARACTERS], current.key_name,
                current.model[:MAX_LOGGED_CHARACTERS], current.status, current.sent_bytes,
                time.monotonic() - current.started_s, current.reason)

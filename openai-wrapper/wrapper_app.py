@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import flask
 
-from sandle import addressing
+from sandle import addressing, errors
 from sandle import app as http
 from sandle import protocol, wire
 from sandle.app import Lifecycle
@@ -31,7 +31,7 @@ FORWARDED: Mapping[str, type[protocol.CompletionRequest | protocol.TokenizeReque
 class Policy:
     """What the operator decides about requests.
 
-    `pass_fields`: request fields beyond the protocol's that backends get. `is_key_user`: backends get the key's id as
+    `pass_fields`: request fields beyond the protocol's that backends get. `is_key_user`: backends get the key's name as
     `user` in place of what the client sent. `pages`: static files by address.
     """
 
@@ -58,11 +58,23 @@ def create_app(lifecycle: Lifecycle, keys: Keys, registry: Registry, forwarder: 
 def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forwarder: Forwarder, policy: Policy) -> None:
 
     def list_models() -> flask.Response:
-        return _json(protocol.ModelList(data=registry.models()))
+        return _json(protocol.ModelList(data=usable_models()))
 
     def get_model(model: str) -> flask.Response:
-        record().model = model
+        check_model(model)
         return _json(registry.model(model))
+
+    def usable_models() -> list[protocol.ModelObject]:
+        """Returns the models that the key at hand opens."""
+        key = record().key
+        return [model for model in registry.models() if key is None or key.may_use(model.id)]
+
+    def check_model(name: str) -> None:
+        """Notes which model a request is about. Raises PermissionDeniedError for one that its key does not open."""
+        record().model = name
+        key = record().key
+        if key is not None and not key.may_use(name):
+            raise errors.PermissionDeniedError('This API key may not use this model.', param='model')
 
     def passing_on(path: str) -> Callable[..., flask.Response]:
         """Returns a view that checks a request and passes it on."""
@@ -70,16 +82,16 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
 
         def view(model: str | None = None) -> flask.Response:
             body = addressing.with_model(http.read_json(), model)
-            name = wire.parse(kind, body).model or addressing.default_model(registry.models())
-            record().model = name
+            name = wire.parse(kind, body).model or addressing.default_model(usable_models())
+            check_model(name)
             return forwarder.forward(registry.backends(name), 'POST', path,
                                      _reduce({**body, 'model': name}, kind, policy))
 
         return view
 
     def get_tokenizer_info(model: str | None = None) -> flask.Response:
-        name = model or flask.request.args.get('model') or addressing.default_model(registry.models())
-        record().model = name
+        name = model or flask.request.args.get('model') or addressing.default_model(usable_models())
+        check_model(name)
         # Not below /m/: other servers know only the plain address, and leave out what they do not know of the query.
         return forwarder.forward(registry.backends(name), 'GET', f'/tokenizer_info?model={quote(name, safe="")}')
 
@@ -102,7 +114,7 @@ def _reduce(body: Mapping[str, object], kind: type[wire.WireModel], policy: Poli
     passed = kind.model_fields.keys() | policy.pass_fields
     request = {name: value for name, value in body.items() if name in passed and value is not None}
     if policy.is_key_user and 'user' in passed:
-        request['user'] = record().key_id
+        request['user'] = record().key_name
     return json.dumps(request, ensure_ascii=False, separators=(',', ':')).encode()
 
 

@@ -40,10 +40,10 @@ class Guard:
         if not header:
             raise errors.AuthenticationError(f'You did not provide an API key. {HOW_TO}')
         token = credential(header)
-        key_id = None if token is None else self._keys.find(token)
-        if key_id is None:
+        key = None if token is None else self._keys.find(token)
+        if key is None:
             raise errors.AuthenticationError(f'Incorrect API key provided. {HOW_TO}')
-        record().key_id = key_id
+        record().key = key
 
 
 def credential(header: str) -> str | None:

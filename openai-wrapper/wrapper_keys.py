@@ -1,7 +1,7 @@
-"""Which keys are good, and by which id a key may be spoken of. Keys are held as SHA-256 digests only.
+"""Which keys are good, what each may do, and by which name it may be spoken of. Keys are held as SHA-256 digests only.
 
-Knows files; knows nothing of HTTP. A key's id is the public part of `sk-<id>-<secret>`, or for any other key the first
-eight hex digits of its digest.
+Knows key files and the key store; knows nothing of HTTP. A key's id is the public part of `sk-<id>-<secret>`, or for
+any other key the first eight hex digits of its digest; a key of the store has a name, and the others' name is their id.
 """
 
 import hashlib
@@ -11,7 +11,8 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +24,21 @@ KEY_FILE_NAME = 'generated-key'
 
 
 @dataclass(frozen=True, slots=True)
-class StoredKey:
-    """What is kept of a key."""
+class Key:
+    """What is kept of a key. `models` is None for all of them, `expires_s` (since 1970) for one that never does."""
 
     digest: bytes
     id: str
+    name: str
+    models: frozenset[str] | None = None
+    expires_s: float | None = None
+
+    def may_use(self, model_id: str) -> bool:
+        """Whether it opens a model."""
+        return self.models is None or model_id in self.models
 
 
-StoredKeys = Mapping[bytes, StoredKey]  # by digest
+KeysByDigest = Mapping[bytes, Key]
 
 
 class BadKeyError(ValueError):
@@ -53,13 +61,13 @@ def new_key() -> str:
     return f'sk-{secrets.token_hex(4)}-{secrets.token_urlsafe(32)}'
 
 
-def store(keys: Iterable[str]) -> dict[bytes, StoredKey]:
+def store(keys: Iterable[str]) -> dict[bytes, Key]:
     """Returns what is kept of keys. Raises BadKeyError."""
     result = {}
     for key in keys:
         if not KEY.fullmatch(key):
             raise BadKeyError('a key must not be empty and must hold visible ASCII characters only, no spaces')
-        result[digest(key)] = StoredKey(digest(key), key_id(key))
+        result[digest(key)] = Key(digest(key), key_id(key), key_id(key))
     return result
 
 
@@ -84,9 +92,9 @@ def generated_key(state_dir: Path | None) -> tuple[str, bool]:
         return key, False
 
 
-def parse_key_file(content: bytes) -> dict[bytes, StoredKey]:
+def parse_key_file(content: bytes) -> dict[bytes, Key]:
     """Reads a key file: one key a line, `#` starts a comment line, blank lines are ignored. Raises BadKeyError."""
-    result: dict[bytes, StoredKey] = {}
+    result: dict[bytes, Key] = {}
     for number, line in enumerate(content.decode('utf-8-sig', 'replace').splitlines(), start=1):
         key = line.strip()
         if not key:
@@ -100,55 +108,84 @@ def parse_key_file(content: bytes) -> dict[bytes, StoredKey]:
 
 
 class Keys:
-    """The keys that open the door: given ones, and those of a file that is read again while the process runs.
+    """The keys that open the door: given ones, those of a file, and those of a store; the latter two may change.
 
-    `find` is for any thread; the file is followed on a thread of its own.
+    `find` is for any thread; file and store are followed on a thread of its own.
     """
 
-    def __init__(self, given: StoredKeys, path: Path | None = None) -> None:
-        """Reads the file for the first time. Raises OSError and BadKeyError."""
+    def __init__(self, given: KeysByDigest, path: Path | None = None,
+                 stored: Callable[[], KeysByDigest] | None = None) -> None:
+        """Reads the file and, by `stored`, the store. Raises OSError, BadKeyError, and errors of the store."""
         self._given = dict(given)
-        self._path = path
-        self._content = path.read_bytes() if path is not None else b''
-        self._emptied: bytes | None = None
-        self._is_readable = True
-        self._from_file: StoredKeys = parse_key_file(self._content)
+        self._file = None if path is None else KeyFile(path)
+        self._read_store = stored
+        self._stored: KeysByDigest = {} if stored is None else stored()
+        self._is_store_readable = True
         self._stopped = threading.Event()
 
     def __len__(self) -> int:
-        return len(self._given) + len(self._from_file)
+        return len(self._given) + len(self._stored) + (0 if self._file is None else len(self._file.keys))
 
     def accept(self, key: str) -> None:
         """Takes one more key, before the process serves. Raises BadKeyError."""
         self._given |= store([key])
 
-    def find(self, token: str) -> str | None:
-        """Returns the id of a good key, None for any other token."""
+    def find(self, token: str) -> Key | None:
+        """Returns a good key, None for any other token."""
         if not KEY.fullmatch(token):
             return None
         wanted = digest(token)
-        for keys in (self._given, self._from_file):
-            stored = keys.get(wanted)
-            if stored is not None and hmac.compare_digest(stored.digest, wanted):
-                return stored.id
+        for keys in (self._given, {} if self._file is None else self._file.keys, self._stored):
+            found = keys.get(wanted)
+            if found is not None and hmac.compare_digest(found.digest, wanted):
+                return found if found.expires_s is None or time.time() < found.expires_s else None
         return None
 
     def watch(self, interval_s: float) -> None:
-        """Follows changes of the file from now on, each within `interval_s`."""
-        if self._path is not None:
-            threading.Thread(target=self._run, args=(self._path, interval_s / 2), name='keys', daemon=True).start()
+        """Follows changes from now on, each within `interval_s`."""
+        if self._file is not None or self._read_store is not None:
+            threading.Thread(target=self._run, args=(interval_s / 2,), name='keys', daemon=True).start()
 
     def stop(self) -> None:
-        """Ends the following of the file."""
+        """Ends the following."""
         self._stopped.set()
 
-    def _run(self, path: Path, interval_s: float) -> None:
+    def _run(self, interval_s: float) -> None:
         while not self._stopped.wait(interval_s):
-            self._reload(path)
+            if self._file is not None:
+                self._file.reload()
+            if self._read_store is not None:
+                self._reload_store(self._read_store)
 
-    def _reload(self, path: Path) -> None:
+    def _reload_store(self, read: Callable[[], KeysByDigest]) -> None:
         try:
-            content = path.read_bytes()
+            stored = read()
+        except Exception as error:  # an edge: whatever is wrong with it, the last keys stay good
+            if self._is_store_readable:
+                logger.error('the key store cannot be read, its last keys stay good: %s', error)
+            self._is_store_readable = False
+            return
+        self._is_store_readable = True
+        if stored != self._stored:
+            self._stored = stored
+            logger.info('the key store has changed: %d keys', len(stored))
+
+
+class KeyFile:
+    """A file of keys that is read again when it has changed. `keys` may be read on any thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads the file for the first time. Raises OSError and BadKeyError."""
+        self._path = path
+        self._content = path.read_bytes()
+        self._emptied: bytes | None = None
+        self._is_readable = True
+        self.keys: KeysByDigest = parse_key_file(self._content)
+
+    def reload(self) -> None:
+        """Reads the file again; what is wrong with it is logged, and its last keys stay good."""
+        try:
+            content = self._path.read_bytes()
         except OSError as error:
             if self._is_readable:
                 logger.error('the key file cannot be read, its last keys stay good: %s', error.strerror)
@@ -163,8 +200,8 @@ class Keys:
         self._content = content
         self._emptied = None
         try:
-            self._from_file = parse_key_file(content)
+            self.keys = parse_key_file(content)
         except BadKeyError as error:
             logger.error('the changed key file is refused, its last keys stay good: %s', error)
             return
-        logger.info('the key file has changed: %d keys', len(self._from_file))
+        logger.info('the key file has changed: %d keys', len(self.keys))

@@ -14,7 +14,7 @@ import pytest
 import wrapper_app
 from tests.end_to_end.scripted_backend import AUTHORIZED, KEY, Answer, Upstream, completion, error_of
 from wrapper_app import Policy
-from wrapper_keys import key_id
+from wrapper_keys import Key, Keys, digest, key_id
 
 if TYPE_CHECKING:
     from tests.conftest import Wrapper
@@ -120,3 +120,16 @@ def test_body_that_is_not_declared_json(make_wrapper: MakeWrapper, upstream: Ups
         '/v1/completions', data='{"model": "m"}', content_type=content_type, headers=AUTHORIZED)
     assert response.status_code in (400, 415)
     error_of(response)
+
+
+def test_key_opens_its_models_alone(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
+    narrow = Key(digest(KEY), 'id', 'alice', models=frozenset({'other'}))
+    client = make_wrapper(upstream.url, keys=Keys({narrow.digest: narrow})).client
+    assert client.get('/v1/models', headers=AUTHORIZED).get_json() == {'object': 'list', 'data': []}
+    for response in (client.get('/v1/models/m', headers=AUTHORIZED), client.post('/v1/completions', **completion()),
+                     client.get('/tokenizer_info?model=m', headers=AUTHORIZED)):
+        assert response.status_code == 403
+        assert response.get_json()['error'] == {
+            'message': 'This API key may not use this model.', 'type': 'invalid_request_error', 'param': 'model',
+            'code': 'permission_denied'}
+    assert not upstream.completions()

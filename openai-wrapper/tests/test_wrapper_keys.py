@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 import wrapper_keys
 from tests.end_to_end.scripted_backend import wait_for
-from wrapper_keys import BadKeyError, Keys, generated_key, key_id, new_key, parse_key_file, store
+from wrapper_keys import BadKeyError, KeyFile, Keys, digest, generated_key, key_id, new_key, parse_key_file, store
 
 SANDLE_TOKEN = 'q83vASNFZ4mrze8BI0VniQ=='  # as the first Sandle generated them
 
 
 def test_find_knows_a_good_key_from_others() -> None:
     keys = Keys(store(['one', SANDLE_TOKEN]))
-    assert keys.find('one') == key_id('one')
+    found = keys.find('one')
+    assert found is not None and found.name == found.id == key_id('one')
     assert keys.find(SANDLE_TOKEN) is not None
     for token in ('', ' ', 'One', 'one ', 'on', 'onee', 'ké', '\x00', 'one\n'):
         assert keys.find(token) is None
@@ -100,17 +101,17 @@ def test_key_file_emptied_for_a_moment_locks_nobody_out(tmp_path: Path) -> None:
     """An editor that truncates and then writes must not; an operator who empties the file must be obeyed."""
     path = tmp_path / 'keys'
     path.write_text('key\n')
-    keys = Keys({}, path)
+    file = KeyFile(path)
     path.write_text('')
-    keys._reload(path)
-    assert keys.find('key')
+    file.reload()
+    assert len(file.keys) == 1
     path.write_text('key\nother\n')
-    keys._reload(path)
-    assert keys.find('key') and keys.find('other')
+    file.reload()
+    assert len(file.keys) == 2
     path.write_text('')
-    keys._reload(path)
-    keys._reload(path)
-    assert not keys.find('key')
+    file.reload()
+    file.reload()
+    assert not file.keys
 
 
 def test_generated_key_is_kept_for_its_owner_alone(tmp_path: Path) -> None:
@@ -131,12 +132,12 @@ def test_keys_may_be_asked_for_while_the_file_changes(tmp_path: Path, caplog: py
     caplog.set_level(logging.CRITICAL)
     path = tmp_path / 'keys'
     path.write_text('constant\n')
-    keys = Keys({}, path)
+    file = KeyFile(path)
     missed = threading.Event()
 
     def look() -> None:
         for _ in range(2000):
-            if not keys.find('constant'):
+            if digest('constant') not in file.keys:
                 missed.set()
 
     threads = [threading.Thread(target=look) for _ in range(2)]
@@ -144,7 +145,7 @@ def test_keys_may_be_asked_for_while_the_file_changes(tmp_path: Path, caplog: py
         thread.start()
     for number in range(50):
         path.write_text(f'constant\nk{number}\n')
-        keys._reload(path)
+        file.reload()
     for thread in threads:
         thread.join()
     assert not missed.is_set()

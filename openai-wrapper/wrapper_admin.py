@@ -1,0 +1,117 @@
+"""The `keys` commands: who has a key of the key store, and what it opens. They work while the wrapper runs."""
+
+import datetime
+import pathlib
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from wrapper_store import KeyStore, StoreError
+
+UNIT_S = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
+DURATION = re.compile(r'(\d{1,9})([smhdw])')
+
+
+class Duration(click.ParamType[float]):
+    """A time span such as 90s, 30m, 12h, 7d or 4w; in seconds."""
+
+    name = 'span'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See click."""
+        if isinstance(value, float):
+            return value
+        found = DURATION.fullmatch(value)
+        if found is None:
+            self.fail(f'{value!r} is not a time span such as 30m, 12h, 7d or 4w.', param, ctx)
+        return float(found[1]) * UNIT_S[found[2]]
+
+
+class Moment(Duration):
+    """A time span from now, or a day (2027-01-31: until it begins, in UTC); in seconds since 1970."""
+
+    name = 'span or day'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See click."""
+        try:
+            day = datetime.datetime.strptime(value, '%Y-%m-%d').replace(tzinfo=datetime.UTC)
+        except ValueError:
+            return time.time() + super().convert(value, param, ctx)
+        if day.timestamp() <= time.time():
+            self.fail(f'{value} is over.', param, ctx)
+        return day.timestamp()
+
+
+def state_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The folder of the store, named as for the wrapper."""
+    return click.option('--state-dir', required=True, envvar='SANDLE_STATE_DIR',
+                        type=click.Path(file_okay=False, path_type=pathlib.Path),
+                        help='Folder of the key store; the one that the wrapper is given. (SANDLE_STATE_DIR)')(function)
+
+
+class Group(click.Group):
+    """Says what the store cannot do in one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See click."""
+        try:
+            return super().invoke(ctx)
+        except StoreError as error:
+            raise click.ClickException(f'{error}.') from None
+
+
+@click.group(cls=Group)
+def keys() -> None:
+    """Make, list, change and end API keys. A wrapper that runs on the same --state-dir follows within seconds."""
+
+
+@keys.command()
+@click.option('--name', required=True, help='Name of the key; logs and usage speak of it by this.')
+@click.option('--models', metavar='ID,ID…', default='',
+              help='Models that it opens, separated by commas; the default is all.')
+@click.option('--expires', 'expires_s', type=Moment(), help='When it ends: in 12h, 30d, 8w; or on a day, 2027-01-31.')
+@state_dir_option
+def create(name: str, models: str, expires_s: float | None, state_dir: pathlib.Path) -> None:
+    """Make a key and print it: it is shown this once."""
+    opened = [model.strip() for model in models.split(',') if model.strip()]
+    click.echo(KeyStore(state_dir).create(name, expires_s, opened))
+
+
+@keys.command()
+@click.argument('name')
+@click.option('--overlap', 'overlap_s', type=Duration(), default='0s', show_default=True,
+              help='How long the old secret stays good beside the new one.')
+@state_dir_option
+def rotate(name: str, overlap_s: float, state_dir: pathlib.Path) -> None:
+    """Give a key a new secret and print it: it is shown this once. Answers under way are not cut."""
+    click.echo(KeyStore(state_dir).rotate(name, overlap_s))
+
+
+@keys.command()
+@click.argument('name')
+@state_dir_option
+def revoke(name: str, state_dir: pathlib.Path) -> None:
+    """End a key for ever. Answers under way are not cut."""
+    KeyStore(state_dir).revoke(name)
+    click.echo(f'{name} is revoked.')
+
+
+@keys.command('list')
+@state_dir_option
+def list_keys(state_dir: pathlib.Path) -> None:
+    """List the keys, never their secrets: an id is only the part of a secret after sk-."""
+    entries = KeyStore(state_dir).entries()
+    rows = [('NAME', 'STATE', 'CREATED', 'EXPIRES', 'IDS', 'MODELS')]
+    rows += [(entry.name, entry.state(time.time()), _day(entry.created_s), _day(entry.expires_s),
+              ' '.join(entry.ids) or '-', ' '.join(entry.models) or 'all') for entry in entries]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        click.echo('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def _day(moment_s: float | None) -> str:
+    return '-' if moment_s is None else datetime.datetime.fromtimestamp(moment_s, datetime.UTC).strftime('%Y-%m-%d')
