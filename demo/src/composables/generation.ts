@@ -2,18 +2,22 @@ import { computed, ref, shallowRef, type Ref } from 'vue'
 
 import { complete } from '../api/client'
 import { Failure } from '../api/failure'
+import { probe } from '../api/probe'
 import { buildRequest, type CompletionRequest } from '../api/request'
+import { addPick, isPick, pickedToken, splitAtToken, type TokenPlace } from '../document/branch'
+import { nodeAt } from '../document/edit'
+import { compareReplay, lastRun, type LastRun, type Replayed } from '../document/replay'
 import { appendOutput, beginRun, endRun, previousRunBase, trimmedBase } from '../document/run'
-import { textOf, type NodeId } from '../document/tree'
+import { addedBy } from '../document/spell'
+import { moveHead, textOf, type Alternative, type DocumentTree, type NodeId, type Token } from '../document/tree'
 import { runs } from '../i18n/actions'
 import type { Settings } from '../settings/settings'
+import { Attempts } from './attempts'
 import { batchByFrame } from './frames'
+import { Gathering } from './gathering'
+import { RunMemory } from './runMemory'
 import { metaOf, RunRecord } from './runRecord'
-import { useCountdown } from './useCountdown'
 import type { SandboxDocument } from './useDocument'
-
-/** After this many refusals for loading in a row, the page stops asking by itself. */
-const MAX_WAITS = 120
 
 interface Parts {
   document: SandboxDocument
@@ -24,56 +28,104 @@ interface Parts {
   onModelNews: () => void
 }
 
-/** Where a run starts, and the head it left when it failed: an edit since then is respected by Retry. */
+/** Where a run starts. After a picked token there is no start text, and the text before is taken as it is. */
 interface Start {
   base: NodeId
   startText: string
-  failedHead?: NodeId
 }
 
 /** Runs of the model on the document, one at a time. */
 export class Generation {
-  readonly failure = shallowRef<Failure | null>(null)
+  private readonly attempts = new Attempts()
+  readonly failure = this.attempts.failure
+  readonly status = this.attempts.status
+  readonly waitS = this.attempts.waitS
+  readonly isRunning = this.attempts.isRunning
   /** Whether the failed run left text that can be continued. */
   readonly canContinue = ref(false)
-  /** For the live region: few words, few changes. */
-  readonly status = ref('')
   /** Figures of the last run, for the eye only. */
   readonly detail = ref('')
-  private readonly isStreaming = ref(false)
-  private readonly countdown = useCountdown()
-  /** Seconds until the next attempt while a model loads; 0 when there is none. */
-  readonly waitS = this.countdown.secondsLeft
-  readonly isRunning = computed(() => this.isStreaming.value || this.waitS.value > 0)
-  private controller: AbortController | null = null
-  private failed: Start | null = null
+  /** The last prompt that the server has echoed, with its tokens: the text's beginning as long as the text still begins so. */
+  readonly echoed = shallowRef<{ model: string; text: string; tokens: readonly Token[] } | null>(null)
+  /** What became of the last replay. */
+  readonly replayed = shallowRef<Replayed | null>(null)
+  /** The last run on the path can be asked to write the same again. */
+  readonly canReplay = computed(() => {
+    const params = this.isRunning.value ? undefined : lastRun(this.tree)?.meta.params
+    return params !== undefined && (typeof params.seed === 'number' || params.temperature === 0)
+  })
+  private readonly memory = new RunMemory()
+  /** How to try again what has failed, and the head that it left: an edit since then is respected by Retry. */
+  private failed: { head: NodeId; again: () => Promise<void> } | null = null
 
   constructor(private readonly parts: Parts) {}
 
   generate(): Promise<void> {
-    return this.start({ base: this.head, startText: this.parts.settings.startText })
+    return this.start({ base: this.tree.head, startText: this.parts.settings.startText })
   }
 
   /** Another answer in place of the last one, which stays as a branch. */
   async redoPrevious(): Promise<void> {
-    const base = previousRunBase(this.parts.document.tree.value)
+    const base = previousRunBase(this.tree)
     if (base !== null) await this.start({ base, startText: this.parts.settings.startText })
   }
 
-  /** The failed run again: from where it began or, if the text has been changed since, from what it is now. */
+  /** What failed again: from where it began or, if the text has been changed since, from what it is now. */
   async retry(): Promise<void> {
-    if (this.waitS.value > 0) this.countdown.skip()
-    else if (this.failed?.failedHead === this.head) await this.start(this.failed)
+    if (this.waitS.value > 0) this.attempts.skipWait()
+    else if (this.failed?.head === this.tree.head) await this.failed.again()
     else await this.generate()
   }
 
   /** Goes on from the text that an interrupted run left. */
   resume(): Promise<void> {
-    return this.start({ base: this.head, startText: '' })
+    return this.start({ base: this.tree.head, startText: '' })
+  }
+
+  /** Puts an alternative in the place of a token and goes on from there; what stood there stays as a sibling. */
+  async branch(place: TokenPlace, alternative: Alternative): Promise<void> {
+    const { tokens, meta } = this.tree.nodes[place.node] ?? { tokens: [], meta: null }
+    const token = tokens[place.index]
+    if (this.isRunning.value || !token) return
+    const { model } = this.parts.settings
+    const ids = this.memory.idsBefore(this.tree, place.node, place.index, model)
+    const [tree, parent] = splitAtToken(this.tree, place)
+    await this.pick(tree, parent, pickedToken(alternative, addedBy(tokens.slice(0, place.index), alternative), token.top), ids, meta?.model ?? model)
+  }
+
+  /** The same in a text that has been scored, `offset` UTF-16 units after its beginning; `ids` are those of all tokens before. */
+  async branchFrom(offset: number, ids: number[] | null, alternative: Alternative): Promise<void> {
+    if (this.isRunning.value) return
+    const [tree, parent] = nodeAt(this.tree, offset)
+    await this.pick(tree, parent, pickedToken(alternative, addedBy([], alternative), []), ids, this.parts.settings.model)
+  }
+
+  /** What the model thinks comes next. Nothing is written. */
+  probe(signal: AbortSignal): Promise<Token | null> {
+    const { document: doc, settings, key, capabilities } = this.parts
+    return probe(settings.model, doc.text.value, key.value, signal, capabilities())
+  }
+
+  /** Asks the last run's question again, and notes whether the answer is the same. Nothing is written. */
+  async replay(): Promise<void> {
+    const last = this.canReplay.value ? lastRun(this.tree) : null
+    if (!last) return
+    this.replayed.value = null
+    this.detail.value = ''
+    await this.attempts.run(runs.replaying, async (signal) => {
+      try {
+        const found = compareReplay(last, await this.ask(last, signal))
+        this.replayed.value = found
+        this.status.value = found.identical ? runs.identical : runs.diverged(found.unit, found.at + 1, found.expected, found.got)
+      } catch (error) {
+        this.noteFailure(false, () => this.replay())
+        throw error
+      }
+    })
   }
 
   stop(): void {
-    this.controller?.abort()
+    this.attempts.stop()
   }
 
   dismiss(): void {
@@ -86,79 +138,75 @@ export class Generation {
     this.failure.value = new Failure('file', message)
   }
 
-  private get head(): NodeId {
-    return this.parts.document.tree.value.head
+  private get tree(): DocumentTree {
+    return this.parts.document.tree.value
+  }
+
+  private set tree(tree: DocumentTree) {
+    this.parts.document.tree.value = tree
   }
 
   private async start(start: Start): Promise<void> {
-    if (this.controller) return
-    this.controller = new AbortController()
-    const { signal } = this.controller
-    this.failure.value = null
-    this.status.value = runs.generating
     this.detail.value = ''
-    try {
-      let waitS = await this.attempt(start, signal)
-      for (let waits = 0; waitS !== null && waits < MAX_WAITS; waits += 1) {
-        this.status.value = runs.waiting
-        if (!(await this.countdown.run(waitS, signal))) {
-          this.dismiss()
-          this.status.value = runs.stopped
-          return
-        }
-        waitS = await this.attempt(start, signal)
-      }
-      if (waitS !== null) this.status.value = ''
-    } finally {
-      this.controller = null
-    }
+    this.replayed.value = null
+    await this.attempts.run(runs.generating, (signal) => this.attempt(start, signal))
   }
 
-  /** One request. Gives the seconds to wait before asking again when the model is still loading, else null. */
-  private async attempt(start: Start, signal: AbortSignal): Promise<number | null> {
-    const { document: doc, settings, capabilities, onModelNews } = this.parts
-    const [tree, from] = settings.stripsWhitespace ? trimmedBase(doc.tree.value, start.base) : [doc.tree.value, start.base]
-    const request = buildRequest(settings, textOf(tree, from) + start.startText, capabilities())
-    const [begun, place] = beginRun(tree, from, `run-${tree.nextId}`, request.n ?? 1, start.startText, metaOf(request))
-    doc.tree.value = begun
-    const record = new RunRecord(place)
-    this.isStreaming.value = true
+  private async pick(tree: DocumentTree, parent: NodeId, token: Token, ids: number[] | null, model: string): Promise<void> {
+    const [grown, id] = addPick(tree, parent, token, model)
+    const run = grown.nodes[id]?.run
+    if (ids && run) this.memory.note(run, this.parts.settings.model, ids, [[token]])
+    this.tree = moveHead(grown, id)
+    await this.start({ base: id, startText: '' })
+  }
+
+  private async attempt(start: Start, signal: AbortSignal): Promise<void> {
+    const { settings, onModelNews } = this.parts
+    const record = this.begin(start)
     try {
-      await this.follow(record, request, signal)
+      await this.follow(record, signal)
       this.close(record, settings.restartText)
       this.status.value = record.verdict()
-      this.failure.value = null
-      return null
     } catch (error) {
       this.close(record, '')
-      return this.fail(error, { ...start, failedHead: this.head }, record, signal)
+      if (!signal.aborted) this.noteFailure(record.hasText, () => this.start(start))
+      throw error
     } finally {
-      this.isStreaming.value = false
       onModelNews()
     }
   }
 
+  /** Opens the run in the document, and makes its request. */
+  private begin({ base, startText }: Start): RunRecord {
+    const { settings, capabilities } = this.parts
+    const isPicked = isPick(this.tree.nodes[base])
+    const [tree, from] = settings.stripsWhitespace && !isPicked ? trimmedBase(this.tree, base) : [this.tree, base]
+    const start = isPicked ? '' : startText
+    const ids = isPicked ? this.memory.idsBefore(tree, from, 1, settings.model) : null
+    const request = buildRequest(settings, ids ?? textOf(tree, from) + start, capabilities())
+    const [begun, place] = beginRun(tree, from, `run-${tree.nextId}`, request.n ?? 1, start, metaOf(request))
+    this.tree = begun
+    return new RunRecord(request, place)
+  }
+
   /** Writes what comes into the document, one update a frame. */
-  private async follow(record: RunRecord, request: CompletionRequest, signal: AbortSignal): Promise<void> {
-    const { tree } = this.parts.document
-    const pending = new Map<number, string>()
+  private async follow(record: RunRecord, signal: AbortSignal): Promise<void> {
     const batch = batchByFrame(() => {
-      for (const [index, text] of pending) {
+      for (const { index, text, tokens } of record.gathering.take()) {
         const id = record.place.outputs[index]
-        if (id !== undefined) tree.value = appendOutput(tree.value, id, text)
+        if (id !== undefined) this.tree = appendOutput(this.tree, id, text, tokens)
+        if (text !== '' && !record.hasText) {
+          record.noteText()
+          this.attempts.noteAnswer(runs.generating)
+        }
       }
-      pending.clear()
     })
     try {
-      for await (const event of complete(request, this.parts.key.value, signal)) {
+      for await (const event of complete(record.request, this.parts.key.value, signal)) {
         if (signal.aborted) break
-        if (event.type === 'usage') record.usage = event.usage
-        else if (event.type === 'finish') record.finishes[event.index] = event.reason
-        else if (event.type === 'text') {
-          if (!record.hasText) this.onFirstText(record)
-          pending.set(event.index, (pending.get(event.index) ?? '') + event.text)
-          batch.request()
-        }
+        record.add(event)
+        if (record.hasText) batch.request()
+        else batch.flush() // the first word is not kept waiting, nor its time
       }
     } finally {
       batch.flush()
@@ -166,31 +214,30 @@ export class Generation {
     signal.throwIfAborted()
   }
 
-  private onFirstText(record: RunRecord): void {
-    record.noteText()
-    this.failure.value = null // the model that was awaited has come
-    this.status.value = runs.generating
-  }
-
   private close(record: RunRecord, restartText: string): void {
-    const { tree } = this.parts.document
-    tree.value = endRun(tree.value, record.place, record.finishes, restartText, record.figures())
+    const { place, gathering, request } = record
+    const outputs = place.outputs.map((id) => this.tree.nodes[id]?.tokens ?? [])
+    if (gathering.promptIds) this.memory.note(place.run, request.model, gathering.promptIds, outputs)
+    const { promptTokens } = gathering
+    if (promptTokens.length > 0) this.echoed.value = { model: request.model, text: String(request.prompt), tokens: promptTokens }
+    this.tree = endRun(this.tree, place, record.finishes, restartText, record.figures())
     this.detail.value = record.summary()
   }
 
-  private fail(error: unknown, start: Start, record: RunRecord, signal: AbortSignal): number | null {
-    if (signal.aborted) {
-      this.failure.value = null
-      this.status.value = runs.stopped
-      return null
-    }
-    const failure = error instanceof Failure ? error : new Failure('malformed', error instanceof Error ? error.message : String(error))
-    this.failed = start
-    this.status.value = ''
+  /** The answer to the request of a run that is over. */
+  private async ask({ run, base, meta }: LastRun, signal: AbortSignal): Promise<{ text: string; tokens: Token[] }> {
+    const { echo: _, ...params } = meta.params
+    const ids = isPick(this.tree.nodes[base]) ? this.memory.promptIds(run) : null
+    const request = { ...params, model: meta.model, prompt: ids ?? textOf(this.tree, base), stream: true, stream_options: { include_usage: true } }
+    const gathering = new Gathering('')
+    for await (const event of complete(request as CompletionRequest, this.parts.key.value, signal)) gathering.add(event)
+    signal.throwIfAborted()
+    return gathering.take().find(({ index }) => index === meta.choice) ?? { text: '', tokens: [] }
+  }
+
+  private noteFailure(canContinue: boolean, again: () => Promise<void>): void {
+    this.failed = { head: this.tree.head, again }
+    this.canContinue.value = canContinue
     this.detail.value = ''
-    this.canContinue.value = record.hasText
-    // The same refusal again, while waiting, would only be announced again.
-    if (this.failure.value?.status !== 503 || failure.status !== 503) this.failure.value = failure
-    return failure.status === 503 ? failure.retryAfterS : null
   }
 }

@@ -1,18 +1,27 @@
 import type { CompletionRequest } from '../api/request'
-import type { Usage } from '../api/wire'
+import type { CompletionEvent, Usage } from '../api/wire'
 import type { RunPlace } from '../document/run'
 import type { RunMeta } from '../document/tree'
 import { runs } from '../i18n/actions'
+import { Gathering } from './gathering'
 
-/** One request's figures: how each choice ended, what it cost, how fast it came. */
+/** What one request has brought, and its figures: how each choice ended, what it cost, how fast it came. */
 export class RunRecord {
   readonly finishes: (string | null)[]
+  readonly gathering: Gathering
   usage: Usage | null = null
   private firstMs: number | null = null
   private readonly startMs = performance.now()
 
-  constructor(readonly place: RunPlace) {
+  constructor(readonly request: CompletionRequest, readonly place: RunPlace) {
     this.finishes = place.outputs.map(() => null)
+    this.gathering = new Gathering(request.echo && typeof request.prompt === 'string' ? request.prompt : '')
+  }
+
+  add(event: CompletionEvent): void {
+    if (event.type === 'usage') this.usage = event.usage
+    else if (event.type === 'finish') this.finishes[event.index] = event.reason
+    else this.gathering.add(event)
   }
 
   get hasText(): boolean {

@@ -62,7 +62,7 @@ export function useDocument(saved: DocumentTree | null): SandboxDocument {
     replaced,
     fork,
     text: computed(() => textOf(tree.value)),
-    pieces: computed(() => pathTo(tree.value, tree.value.head).filter((node) => node.text !== '')),
+    pieces: computed(() => pathTo(tree.value, tree.value.head).filter((node) => node.text !== '' || node.tokens.length > 0)),
     canUndo: computed(() => tree.value.past.length > 0),
     canRedo: computed(() => tree.value.future.length > 0),
     canRedoRun: computed(() => previousRunBase(tree.value) !== null),

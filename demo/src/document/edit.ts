@@ -25,27 +25,32 @@ function isLowSurrogate(text: string, at: number): boolean {
   return (text.charCodeAt(at) & 0xfc00) === 0xdc00
 }
 
-/** The tokens that spell text[from, to) exactly; none when a border falls into a token. */
+/** What is left of a token that an edit has cut: text of which nothing is known. */
+function fragment(text: string): Token {
+  return { text, id: null, logprob: null, top: [] }
+}
+
+/**
+ * The tokens that spell text[from, to). A token without text that stands at the border, such as the first bytes of a
+ * character, belongs to what follows.
+ */
 function tokensWithin(node: DocumentNode, from: number, to: number): Token[] {
   const tokens: Token[] = []
   let at = 0
-  let spelled = from
   for (const token of node.tokens) {
     const end = at + token.text.length
-    if (at >= from && end <= to) {
-      tokens.push(token)
-      spelled += token.text.length
-    }
+    if (at >= from && (end < to || (end === to && (at < to || to === node.text.length)))) tokens.push(token)
+    else if (end > from && at < to) tokens.push(fragment(token.text.slice(Math.max(0, from - at), to - at)))
     at = end
   }
-  return spelled === to ? tokens : []
+  return tokens
 }
 
 /**
  * The node whose path spells exactly the first `offset` units of the head's text. Splits a node where the offset falls
  * inside one: the upper half is a new node and the lower half keeps the id, so that every other path stays as it was.
  */
-function nodeAt(tree: DocumentTree, offset: number): [DocumentTree, NodeId] {
+export function nodeAt(tree: DocumentTree, offset: number): [DocumentTree, NodeId] {
   let start = 0
   for (const node of pathTo(tree, tree.head)) {
     const end = start + node.text.length
@@ -61,13 +66,20 @@ function nodeAt(tree: DocumentTree, offset: number): [DocumentTree, NodeId] {
   throw new Error('The offset lies beyond the text')
 }
 
+/** Who wrote a piece is remembered when it is put after another text, but no longer as what its request brought. */
+function moved(meta: DocumentNode['meta']): DocumentNode['meta'] {
+  if (!meta) return null
+  const { choice: _, ...rest } = meta
+  return rest
+}
+
 /** The head's text from `offset` on, as pieces that remember who wrote them. */
 function piecesFrom(tree: DocumentTree, offset: number): DocumentNode[] {
   const pieces: DocumentNode[] = []
   let start = 0
   for (const node of pathTo(tree, tree.head)) {
     const from = Math.max(0, offset - start)
-    if (from < node.text.length) pieces.push({ ...node, text: node.text.slice(from), tokens: tokensWithin(node, from, node.text.length) })
+    if (from < node.text.length) pieces.push({ ...node, text: node.text.slice(from), tokens: tokensWithin(node, from, node.text.length), meta: moved(node.meta) })
     start += node.text.length
   }
   return pieces

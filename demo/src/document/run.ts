@@ -1,5 +1,6 @@
+import { isPick } from './branch'
 import { editText } from './edit'
-import { addNode, childrenOf, pathTo, textOf, updateNode, type DocumentNode, type DocumentTree, type NodeId, type RunMeta } from './tree'
+import { addNode, childrenOf, pathTo, textOf, updateNode, type DocumentNode, type DocumentTree, type NodeId, type RunMeta, type Token } from './tree'
 
 /** What runs of the model do to the document. */
 
@@ -24,16 +25,16 @@ export function beginRun(
   const outputs: NodeId[] = []
   for (let index = 0; index < choices; index += 1) {
     let id: NodeId
-    [next, id] = addNode(next, parent, { kind: 'model', text: '', run, part: 'output', meta })
+    [next, id] = addNode(next, parent, { kind: 'model', text: '', run, part: 'output', meta: { ...meta, choice: index } })
     outputs.push(id)
   }
   const head = outputs[0] ?? parent
   return [{ ...next, head, past: [...tree.past, tree.head], future: [], typing: null }, { run, base, outputs }]
 }
 
-/** Adds what a choice has produced since the last frame. */
-export function appendOutput(tree: DocumentTree, id: NodeId, text: string): DocumentTree {
-  return text === '' ? tree : updateNode(tree, id, (node) => ({ text: node.text + text }))
+/** Adds what a choice has produced since the last frame; `tokens` are all those of the choice. */
+export function appendOutput(tree: DocumentTree, id: NodeId, text: string, tokens: Token[] = []): DocumentTree {
+  return text === '' && tokens.length === 0 ? tree : updateNode(tree, id, (node) => ({ text: node.text + text, tokens }))
 }
 
 /**
@@ -50,7 +51,12 @@ export function endRun(tree: DocumentTree, place: RunPlace, finishes: readonly (
     next = grown.head === id ? { ...grown, head: tail } : grown
   }
   const isEmpty = place.outputs.every((id) => next.nodes[id]?.text === '' && next.nodes[id]?.meta?.finish === null)
-  return isEmpty ? withoutRun(next, place) : next
+  return isEmpty ? withoutRun(next, place) : afterPick(next, place)
+}
+
+/** A picked token and what follows from it are one step of undo. */
+function afterPick(tree: DocumentTree, { base }: RunPlace): DocumentTree {
+  return isPick(tree.nodes[base]) && tree.past.at(-1) === base ? { ...tree, past: tree.past.slice(0, -1) } : tree
 }
 
 function withoutRun(tree: DocumentTree, place: RunPlace): DocumentTree {
@@ -64,13 +70,14 @@ export function trimmedBase(tree: DocumentTree, base: NodeId): [DocumentTree, No
   return [{ ...trimmed, head: tree.head, past: tree.past, future: tree.future, typing: null }, trimmed.head]
 }
 
-/** Where the last run on the visible path began; null when the model has written nothing there. */
+/** Where the last run on the visible path began: after a picked token where there is one. Null when the model has written nothing there. */
 export function previousRunBase(tree: DocumentTree): NodeId | null {
   const path = pathTo(tree, tree.head)
   let at = path.findLastIndex((node) => node.part === 'output')
   if (at < 0) return null
-  const { run } = path[at] as DocumentNode
-  while (at > 0 && path[at]?.run === run) at -= 1
+  const last = path[at] as DocumentNode
+  if (isPick(last)) return last.id
+  while (at > 0 && path[at]?.run === last.run) at -= 1
   return path[at]?.id ?? null
 }
 
@@ -90,11 +97,17 @@ export function lastFork(tree: DocumentTree): Fork | null {
   return null
 }
 
-/** Continuations count as alternatives when they follow the same text, with a start text before them or not. */
+/**
+ * Continuations count as alternatives when they follow the same text, with a start text before them or not. Beside a picked
+ * token, what stood there counts as well, whoever wrote it.
+ */
 export function forkAt(tree: DocumentTree, node: DocumentNode): Fork | null {
-  if (node.parent === null || !isBranch(tree, node)) return null
-  const branches = childrenOf(tree, node.parent).filter((child) => isBranch(tree, child)).map((child) => child.id)
-  return branches.length > 1 ? { branches, at: branches.indexOf(node.id) } : null
+  if (node.parent === null) return null
+  const siblings = childrenOf(tree, node.parent)
+  const hasPick = siblings.some(isPick)
+  const branches = siblings.filter((child) => hasPick || isBranch(tree, child)).map((child) => child.id)
+  const at = branches.indexOf(node.id)
+  return at >= 0 && branches.length > 1 ? { branches, at } : null
 }
 
 function isBranch(tree: DocumentTree, node: DocumentNode): boolean {

@@ -60,6 +60,7 @@ function readMeta(value: unknown): RunMeta | null {
     usage: hasUsage ? (usage as unknown as RunMeta['usage']) : null,
     ttftMs: typeof value.ttftMs === 'number' ? value.ttftMs : null,
     tps: typeof value.tps === 'number' ? value.tps : null,
+    ...(typeof value.choice === 'number' ? { choice: value.choice } : {}),
   }
 }
 

@@ -41,6 +41,8 @@ export interface RunMeta {
   ttftMs: number | null
   /** Tokens a second after the first, null when unknown. */
   tps: number | null
+  /** Which of the request's choices the piece is; not there for a piece that an edit has put after another text. */
+  choice?: number
 }
 
 export interface DocumentNode {

@@ -15,6 +15,8 @@ export const actions = catalogue({
     undoHint: 'Undo (Ctrl+Z)',
     redo: 'Redo',
     redoHint: 'Redo (Ctrl+Shift+Z)',
+    replay: 'Replay',
+    replayHint: 'Ask the same again, seed and all, and compare',
     previousBranch: 'Previous branch',
     nextBranch: 'Next branch',
     putBack: 'Put back the earlier text',
@@ -36,6 +38,8 @@ export const actions = catalogue({
     undoHint: 'Annuler (Ctrl+Z)',
     redo: 'Rétablir',
     redoHint: 'Rétablir (Ctrl+Maj+Z)',
+    replay: 'Rejouer',
+    replayHint: 'Redemander la même chose, avec la même graine, et comparer',
     previousBranch: 'Branche précédente',
     nextBranch: 'Branche suivante',
     putBack: 'Remettre le texte d’avant',
@@ -58,6 +62,9 @@ export const runs = catalogue({
     promptTokens: (count: number) => `${formatCount(count)} prompt tokens`,
     rate: (tps: number) => `${formatDecimal(tps, tps < 10 ? 1 : 0)} tokens/s`,
     first: (ms: number) => `first after ${duration(ms)}`,
+    replaying: 'Replaying',
+    identical: 'Identical',
+    diverged: (unit: 'token' | 'character', at: number, expected: string, got: string) => `Diverged at ${unit} ${formatCount(at)}: “${expected}” then, “${got}” now`,
   },
   fr: {
     generating: 'Génération en cours',
@@ -69,6 +76,9 @@ export const runs = catalogue({
     promptTokens: (count) => `${plural(count, 'token', 'tokens')} d’invite`,
     rate: (tps) => `${formatDecimal(tps, tps < 10 ? 1 : 0)} tokens/s`,
     first: (ms) => `le premier après ${duration(ms)}`,
+    replaying: 'Nouvelle exécution',
+    identical: 'Identique',
+    diverged: (unit, at, expected, got) => `Diffère au ${unit === 'token' ? 'token' : 'caractère'} ${formatCount(at)}\u202f: «\u202f${expected}\u202f» avant, «\u202f${got}\u202f» maintenant`,
   },
 })
 
