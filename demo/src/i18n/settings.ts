@@ -5,8 +5,6 @@ export const settingsWords = catalogue({
   en: {
     parameters: 'Parameters',
     done: 'Done',
-    preset: 'Preset',
-    custom: 'Custom',
     answer: 'Answer',
     sampling: 'Sampling',
     penalties: 'Penalties',
@@ -36,8 +34,6 @@ export const settingsWords = catalogue({
   fr: {
     parameters: 'Paramètres',
     done: 'Terminé',
-    preset: 'Préréglage',
-    custom: 'Personnalisé',
     answer: 'Réponse',
     sampling: 'Échantillonnage',
     penalties: 'Pénalités',
