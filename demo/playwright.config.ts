@@ -28,7 +28,9 @@ const PROJECTS = [
 
 export default defineConfig({
   testDir: 'e2e',
-  timeout: 30_000,
+  // Generous, for machines that do other work meanwhile.
+  timeout: 60_000,
+  expect: { timeout: 15_000 },
   fullyParallel: true,
   workers: 2,
   forbidOnly: Boolean(process.env.CI),

@@ -1,4 +1,4 @@
-import { test as base, type Locator, type Page } from '@playwright/test'
+import { test as base, type BrowserContext, type Locator, type Page } from '@playwright/test'
 
 import { findNginx, startNginx, type Front } from './nginx'
 import { KEY, ScriptedServer } from './scripted-server'
@@ -30,6 +30,16 @@ export class Sandbox {
 
   number(name: string): Locator {
     return this.page.getByRole('spinbutton', { name, exact: true })
+  }
+
+  /** A token of the token view, by what it shows; the first when there are several. */
+  token(shown: string): Locator {
+    return this.page.getByRole('button', { name: new RegExp(`^${shown.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')} (\\d|<|no probability)`) }).first()
+  }
+
+  /** The bars of the token in hand. */
+  get bars(): Locator {
+    return this.page.getByRole('region', { name: 'Alternatives' }).first()
   }
 
   tab(name: 'Write' | 'Tokens' | 'Tree' | 'Compare' | 'Code'): Locator {
@@ -76,6 +86,8 @@ interface PerTest {
   site: string
   apiKey: string
   sandbox: Sandbox
+  /** The page in a browser that has never seen it, at an address of the same site. */
+  newcomer: (address?: string) => Promise<Sandbox>
 }
 
 interface PerWorker {
@@ -92,6 +104,20 @@ async function startFront(port: number): Promise<Front> {
 /** What the browser itself writes to the console when an answer is a refusal or breaks off, as many tests want it to. */
 const EXPECTED_NOISE = /^Failed to load resource: /
 
+/** Writes down what no page may do, whatever page of the context does it. */
+export async function watch(context: BrowserContext, origin: string, complaints: string[]): Promise<void> {
+  context.on('request', (request) => {
+    if (!/^(blob|data):/.test(request.url()) && new URL(request.url()).origin !== origin) complaints.push(`third party: ${request.url()}`)
+  })
+  context.on('weberror', (error) => complaints.push(`thrown: ${error.error().message}`))
+  context.on('console', (message) => {
+    if (/^(error|warning)$/.test(message.type()) && !EXPECTED_NOISE.test(message.text())) complaints.push(`${message.type()}: ${message.text()}`)
+  })
+  await context.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => console.error(`Content Security Policy: ${event.violatedDirective} ${event.blockedURI}`))
+  })
+}
+
 export const test = base.extend<PerTest, PerWorker>({
   scripted: [async ({}, use) => { // eslint-disable-line no-empty-pattern -- Playwright reads the pattern
     const server = new ScriptedServer()
@@ -104,19 +130,9 @@ export const test = base.extend<PerTest, PerWorker>({
   site: ({ scripted }, use) => use(scripted.url),
   apiKey: ({ scripted: _ }, use) => use(KEY),
 
-  complaints: async ({ page, site }, use) => {
+  complaints: async ({ context, site }, use) => {
     const complaints: string[] = []
-    const origin = new URL(site).origin
-    page.on('request', (request) => {
-      if (!/^(blob|data):/.test(request.url()) && new URL(request.url()).origin !== origin) complaints.push(`third party: ${request.url()}`)
-    })
-    page.on('pageerror', (error) => complaints.push(`thrown: ${error.message}`))
-    page.on('console', (message) => {
-      if (/^(error|warning)$/.test(message.type()) && !EXPECTED_NOISE.test(message.text())) complaints.push(`${message.type()}: ${message.text()}`)
-    })
-    await page.addInitScript(() => {
-      document.addEventListener('securitypolicyviolation', (event) => console.error(`Content Security Policy: ${event.violatedDirective} ${event.blockedURI}`))
-    })
+    await watch(context, new URL(site).origin, complaints)
     await use(complaints)
     base.expect(complaints).toEqual([])
   },
@@ -124,6 +140,17 @@ export const test = base.extend<PerTest, PerWorker>({
   sandbox: async ({ page, site, apiKey, scripted, complaints: _ }, use) => {
     scripted.server.reset()
     await use(new Sandbox(page, site, apiKey))
+  },
+
+  newcomer: async ({ browser, site, apiKey, complaints }, use) => {
+    const contexts: BrowserContext[] = []
+    await use(async (address = site) => {
+      const context = await browser.newContext()
+      contexts.push(context)
+      await watch(context, new URL(site).origin, complaints)
+      return new Sandbox(await context.newPage(), address, apiKey)
+    })
+    for (const each of contexts) await each.close()
   },
 })
 

@@ -20,7 +20,10 @@ function smallTargets(): string[] {
 }
 
 async function expectGoodLooks({ page }: Sandbox): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).withTags(RULES).analyze()
+  const builder = new AxeBuilder({ page }).withTags(RULES)
+  // In forced colours text has the user's own; what axe reads from the page are the author's.
+  if (await page.evaluate(() => matchMedia('(forced-colors: active)').matches)) builder.disableRules('color-contrast')
+  const { violations } = await builder.analyze()
   expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, any }) => `${html} ${any[0]?.message ?? ''}`).join(' | ')}`)).toEqual([])
   expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
   expect(await page.evaluate(smallTargets)).toEqual([])
@@ -55,8 +58,7 @@ const STATES: Readonly<Record<string, (sandbox: Sandbox) => Promise<void>>> = {
     await expect(sandbox.page.getByText('ends with whitespace')).toBeVisible()
   },
   async 'help'(sandbox) {
-    await sandbox.prompt.blur()
-    await sandbox.page.keyboard.press('?')
+    await sandbox.button('Help').click()
     await expect(sandbox.page.getByRole('dialog')).toBeVisible()
   },
   async 'code'(sandbox) {

@@ -26,6 +26,8 @@ function policy(kind: 'page' | 'docs'): string {
 
 export interface Asked {
   body: Record<string, unknown>
+  /** The body as it came. */
+  raw: string
   authorization: string | undefined
   /** Whether the client left before the end of the answer. */
   isAborted: boolean
@@ -70,8 +72,9 @@ export class ScriptedServer {
   private async complete(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const pieces: Buffer[] = []
     for await (const piece of request) pieces.push(piece as Buffer)
-    const body = JSON.parse(Buffer.concat(pieces).toString()) as Record<string, unknown>
-    const asked: Asked = { body, authorization: request.headers.authorization, isAborted: false }
+    const raw = Buffer.concat(pieces).toString()
+    const body = JSON.parse(raw) as Record<string, unknown>
+    const asked: Asked = { body, raw, authorization: request.headers.authorization, isAborted: false }
     this.asked.push(asked)
     response.on('close', () => { asked.isAborted = !response.writableEnded })
     await answer(body, promptText(body.prompt), response, this)
@@ -98,7 +101,7 @@ const ABLE = ['n', 'seed', 'top_k', 'min_p', 'presence_penalty', 'frequency_pena
 function initialModels(): Record<string, unknown>[] {
   return [
     model('scripted', 'ready', ABLE),
-    model('org/second', 'ready', ABLE),
+    model('org/wordy', 'ready', ABLE.filter((name) => name !== 'return_token_ids')),
     model('org/plain', 'available', []),
   ]
 }
