@@ -8,6 +8,7 @@ import './styles/controls.css'
 import './styles/layout.css'
 import './styles/tree.css'
 import './styles/compare.css'
+import './styles/tokens.css'
 import './styles/share.css'
 
 /** A storage that does not answer must not keep the page from opening. */

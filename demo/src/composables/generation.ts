@@ -93,11 +93,11 @@ export class Generation {
     await this.pick(tree, parent, pickedToken(alternative, addedBy(tokens.slice(0, place.index), alternative), token.top), ids, meta?.model ?? model)
   }
 
-  /** The same in a text that has been scored, `offset` UTF-16 units after its beginning; `ids` are those of all tokens before. */
-  async branchFrom(offset: number, ids: number[] | null, alternative: Alternative): Promise<void> {
+  /** The same in a text that has been scored, `offset` UTF-16 units after its beginning; `ids` are those of all tokens before, `top` what was likely there. */
+  async branchFrom(offset: number, ids: number[] | null, alternative: Alternative, top: readonly Alternative[] = []): Promise<void> {
     if (this.isRunning.value) return
     const [tree, parent] = nodeAt(this.tree, offset)
-    await this.pick(tree, parent, pickedToken(alternative, addedBy([], alternative), []), ids, this.parts.settings.model)
+    await this.pick(tree, parent, pickedToken(alternative, addedBy([], alternative), top), ids, this.parts.settings.model)
   }
 
   /** What the model thinks comes next. Nothing is written. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 
 import type { DocumentNode, Token } from '../document/tree'
-import { compose, idsBefore, type Item } from './compose'
+import { bestFor, compose, composeScored, idsBefore, type Item } from './compose'
 
 let nextId = 0
 const token = (text: string, shown?: string): Token => ({ text, id: (nextId += 1), logprob: -1, top: [], ...(shown === undefined ? {} : { shown }) })
@@ -107,6 +107,23 @@ describe('the token view of a document', () => {
     const items = compose(path, null)
     expect(items).toHaveLength(4)
     expectSpelled(items, path)
+  })
+})
+
+describe('several scored texts', () => {
+  it('give way to the one that agrees with the text the longest', () => {
+    const [whole, start, other] = [scoredText('a', 'b', 'c'), scoredText('a', 'b'), scoredText('x')]
+    expect(bestFor('abcd', [start, whole, null])).toBe(whole)
+    expect(bestFor('abX', [start, whole])).toBe(start)
+    expect(bestFor('q', [other, null])).toBeNull()
+  })
+})
+
+describe('a scored text by itself', () => {
+  it('is its tokens, or nothing where they do not spell it', () => {
+    expect(composeScored(scoredText('a', ' b')).map(({ kind, start }) => [kind, start])).toEqual([['scored', 0], ['scored', 1]])
+    expect(composeScored({ text: 'ab', tokens: [] })).toEqual([])
+    expect(composeScored({ text: 'ab', tokens: [token('a')] })).toEqual([])
   })
 })
 

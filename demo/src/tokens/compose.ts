@@ -19,6 +19,18 @@ export type Item =
   | { kind: 'next'; text: ''; start: number; token: Token }
   | { kind: 'plain'; text: string; start: number; token: null }
 
+/** Which of several scored texts says most about a text: the one that agrees with it the longest. */
+export function bestFor<Candidate extends ScoredText>(text: string, candidates: readonly (Candidate | null)[]): Candidate | null {
+  let best: Candidate | null = null
+  let longest = 0
+  for (const candidate of candidates) {
+    let shared = 0
+    while (candidate && shared < candidate.text.length && candidate.text[shared] === text[shared]) shared += 1
+    if (candidate && shared > longest) [best, longest] = [candidate, shared]
+  }
+  return best
+}
+
 /** Plain text is cut into pieces of about this many UTF-16 units, so that no piece is too much to draw. */
 const PLAIN_UNITS = 400
 
@@ -95,6 +107,13 @@ export function compose(path: readonly DocumentNode[], scored: ScoredText | null
     if (end > scoredEnd || start >= scoredEnd) addNode(items, node, start, Math.max(0, scoredEnd - start))
     start = end
   }
+  return items
+}
+
+/** A scored text by itself; none where its tokens do not spell it. */
+export function composeScored(scored: ScoredText): Item[] {
+  const items: Item[] = []
+  addScored(items, scored, scored.text)
   return items
 }
 

@@ -1,4 +1,4 @@
-import { language } from '../i18n/catalogue'
+import { formatDecimal, language } from '../i18n/catalogue'
 
 /** Probabilities, as they are shown: the steps of the colour and the words of the figures. */
 
@@ -24,21 +24,17 @@ export function stepClass(logprob: number | null): string {
   return `p${STEPS.findIndex((end) => probability >= end)}`
 }
 
-function localized(digits: string): string {
-  return language.value === 'fr' ? digits.replace('.', ',') : digits
-}
-
 /** "63.2 %", with one digit always, and never "0.0 %" for what is possible. */
 export function formatPercent(probability: number): string {
   const space = language.value === 'fr' ? '\u202f' : ' '
-  const digits = probability > 0 && probability < 0.0005 ? '<0.1' : (probability * 100).toFixed(1)
-  return `${localized(digits)}${space}%`
+  const digits = probability > 0 && probability < 0.0005 ? `<${formatDecimal(0.1, 1)}` : formatDecimal(probability * 100, 1)
+  return `${digits}${space}%`
 }
 
 /** "−0.46"; two digits tell alternatives apart as well as three. */
 export function formatLogprob(logprob: number): string {
   if (logprob <= IMPOSSIBLE) return '−∞'
-  return localized(logprob.toFixed(2)).replace(/^-(0[.,]00)$/, '$1').replace('-', '−')
+  return formatDecimal(logprob, 2).replace(/^-(0[.,]00)$/, '$1').replace('-', '−')
 }
 
 /** A figure of any size in four significant digits. */

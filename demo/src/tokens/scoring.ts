@@ -1,0 +1,93 @@
+import { ref, shallowRef } from 'vue'
+
+import { Failure } from '../api/failure'
+import { score, type Scored } from '../api/score'
+import type { Sandbox } from '../composables/sandbox'
+import type { Token } from '../document/tree'
+import { tokens as t } from '../i18n/tokens'
+import { barsOf } from './bars'
+import { printed } from './printed'
+import { formatPercent } from './probability'
+
+/** What is being asked: the document's scores, the token after its end, or the scores of the text in the box. */
+export type Question = 'document' | 'next' | 'draft'
+
+/** An answer, with what it was about: it holds for that model and as long as the text stands. */
+interface About {
+  model: string
+  text: string
+}
+
+/**
+ * Asks the model about texts without writing anything, one question at a time. One for each sandbox: what was found is still there
+ * when the tab is opened again.
+ */
+export class Scoring {
+  readonly scored = shallowRef<(Scored & { model: string }) | null>(null)
+  readonly next = shallowRef<(About & { token: Token }) | null>(null)
+  readonly draft = ref('')
+  readonly result = shallowRef<Scored | null>(null)
+  readonly asked = ref<Question | null>(null)
+  readonly trouble = shallowRef<{ question: Question; failure: Failure } | null>(null)
+  /** What came of the last question about the document; for the live region. */
+  readonly note = ref('')
+  private controller: AbortController | null = null
+
+  constructor(private readonly sandbox: Sandbox) {}
+
+  cancel(): void {
+    this.controller?.abort()
+  }
+
+  async ask(question: Question): Promise<void> {
+    if (this.controller) return
+    this.controller = new AbortController()
+    this.asked.value = question
+    this.trouble.value = null
+    this.note.value = ''
+    try {
+      this.note.value = await this.answer(question, this.controller.signal)
+    } catch (error) {
+      if (!this.controller.signal.aborted) this.trouble.value = { question, failure: asFailure(error) }
+    } finally {
+      this.controller = null
+      this.asked.value = null
+    }
+  }
+
+  /** Gives what to say of the answer. */
+  private async answer(question: Question, signal: AbortSignal): Promise<string> {
+    const { document: doc, settings: { model }, run } = this.sandbox
+    const text = doc.text.value
+    if (question === 'next') {
+      const token = await run.probe(signal)
+      this.next.value = token && { model, text, token }
+      const best = token && barsOf(token, false)[0]
+      return best ? t.askedNext(printed(best.alternative.text), formatPercent(best.probability)) : t.nothingNext
+    }
+    const scored = await this.score(question === 'draft' ? this.draft.value : text, signal)
+    if (question === 'draft') {
+      this.result.value = scored
+      return '' // the figures speak for themselves
+    }
+    this.scored.value = { ...scored, model }
+    return scored.tokens.length > 0 ? t.scored(scored.tokens.length) : t.notSpelled
+  }
+
+  private score(text: string, signal: AbortSignal): Promise<Scored> {
+    const { settings: { model }, key, capabilities } = this.sandbox
+    return score(model, text, key.value, signal, capabilities.value)
+  }
+}
+
+function asFailure(error: unknown): Failure {
+  return error instanceof Failure ? error : new Failure('malformed', error instanceof Error ? error.message : String(error))
+}
+
+const kept = new WeakMap<Sandbox, Scoring>()
+
+export function scoringOf(sandbox: Sandbox): Scoring {
+  let scoring = kept.get(sandbox)
+  if (!scoring) kept.set(sandbox, scoring = new Scoring(sandbox))
+  return scoring
+}
