@@ -51,7 +51,7 @@ export class Generation {
   readonly replayed = shallowRef<Replayed | null>(null)
   /** The last run on the path can be asked to write the same again. */
   readonly canReplay = computed(() => {
-    const params = this.isRunning.value ? undefined : lastRun(this.tree)?.meta.params
+    const params = lastRun(this.tree)?.meta.params
     return params !== undefined && (typeof params.seed === 'number' || params.temperature === 0)
   })
   private readonly memory = new RunMemory()
@@ -108,7 +108,7 @@ export class Generation {
 
   /** Asks the last run's question again, and notes whether the answer is the same. Nothing is written. */
   async replay(): Promise<void> {
-    const last = this.canReplay.value ? lastRun(this.tree) : null
+    const last = this.canReplay.value && !this.isRunning.value ? lastRun(this.tree) : null
     if (!last) return
     this.replayed.value = null
     this.detail.value = ''

@@ -1,8 +1,8 @@
-import { computed, shallowRef, type ComputedRef, type ShallowRef } from 'vue'
+import { computed, shallowRef, watch, type ComputedRef, type ShallowRef } from 'vue'
 
 import { editText } from '../document/edit'
-import { lastFork, previousRunBase, tipOf, type Fork } from '../document/run'
-import { emptyTree, moveHead, pathTo, redo, textOf, undo, type DocumentNode, type DocumentTree } from '../document/tree'
+import { forksOf, previousRunBase, tipOf, type Fork } from '../document/run'
+import { emptyTree, moveHead, pathTo, redo, textOf, undo, type DocumentNode, type DocumentTree, type NodeId } from '../document/tree'
 
 /** A pause in typing this long starts a new step of undo, in milliseconds. */
 const PAUSE_MS = 900
@@ -15,6 +15,9 @@ export interface SandboxDocument {
   canUndo: ComputedRef<boolean>
   canRedo: ComputedRef<boolean>
   canRedoRun: ComputedRef<boolean>
+  /** The forks on the visible path, the first one first. */
+  forks: ComputedRef<Fork[]>
+  /** The one whose branches are stepped through: the last, unless another was chosen. */
   fork: ComputedRef<Fork | null>
   /** The document that an import has taken the place of. */
   replaced: ShallowRef<DocumentTree | null>
@@ -26,6 +29,8 @@ export interface SandboxDocument {
   redo: () => void
   /** Shows the branch before (-1) or after (1) the one shown. */
   stepBranch: (by: -1 | 1) => void
+  /** Chooses the fork before (-1) or after (1) the chosen one. */
+  stepFork: (by: -1 | 1) => void
   replace: (tree: DocumentTree) => void
   putBack: () => void
 }
@@ -33,7 +38,11 @@ export interface SandboxDocument {
 export function useDocument(saved: DocumentTree | null): SandboxDocument {
   const tree = shallowRef(saved ?? emptyTree())
   const replaced = shallowRef<DocumentTree | null>(null)
-  const fork = computed(() => lastFork(tree.value))
+  const forks = computed(() => forksOf(tree.value))
+  /** The node that the chosen fork follows. What is written anew makes it the last one again. */
+  const chosenFork = shallowRef<NodeId | null>(null)
+  watch(() => tree.value.nextId, () => { chosenFork.value = null }, { flush: 'sync' })
+  const fork = computed(() => forks.value.find(({ parent }) => parent === chosenFork.value) ?? forks.value.at(-1) ?? null)
   let typedAtMs = 0
 
   function type(text: string): void {
@@ -44,7 +53,14 @@ export function useDocument(saved: DocumentTree | null): SandboxDocument {
 
   function stepBranch(by: -1 | 1): void {
     const branch = fork.value?.branches[fork.value.at + by]
-    if (branch !== undefined) tree.value = moveHead(tree.value, tipOf(tree.value, branch))
+    if (branch === undefined) return
+    chosenFork.value = fork.value?.parent ?? null
+    tree.value = moveHead(tree.value, tipOf(tree.value, branch))
+  }
+
+  function stepFork(by: -1 | 1): void {
+    const next = fork.value && forks.value[forks.value.indexOf(fork.value) + by]
+    if (next) chosenFork.value = next.parent
   }
 
   function replace(next: DocumentTree): void {
@@ -60,6 +76,7 @@ export function useDocument(saved: DocumentTree | null): SandboxDocument {
   return {
     tree,
     replaced,
+    forks,
     fork,
     text: computed(() => textOf(tree.value)),
     pieces: computed(() => pathTo(tree.value, tree.value.head).filter((node) => node.text !== '' || node.tokens.length > 0)),
@@ -71,6 +88,7 @@ export function useDocument(saved: DocumentTree | null): SandboxDocument {
     undo: () => { tree.value = undo(tree.value) },
     redo: () => { tree.value = redo(tree.value) },
     stepBranch,
+    stepFork,
     replace,
     putBack,
   }

@@ -82,19 +82,22 @@ export function previousRunBase(tree: DocumentTree): NodeId | null {
 }
 
 export interface Fork {
+  /** The node that all the alternatives follow. */
+  parent: NodeId
   /** The alternatives, oldest first: what the model wrote at one and the same place. */
   branches: readonly NodeId[]
   /** Which of them is on the visible path. */
   at: number
 }
 
-/** The deepest place on the visible path where the model has written more than one continuation. */
+/** The places on the visible path where the model has written more than one continuation, the first one first. */
+export function forksOf(tree: DocumentTree): Fork[] {
+  return pathTo(tree, tree.head).map((node) => forkAt(tree, node)).filter((fork) => fork !== null)
+}
+
+/** The last of them. */
 export function lastFork(tree: DocumentTree): Fork | null {
-  for (const node of pathTo(tree, tree.head).reverse()) {
-    const place = forkAt(tree, node)
-    if (place) return place
-  }
-  return null
+  return forksOf(tree).at(-1) ?? null
 }
 
 /**
@@ -107,7 +110,7 @@ export function forkAt(tree: DocumentTree, node: DocumentNode): Fork | null {
   const hasPick = siblings.some(isPick)
   const branches = siblings.filter((child) => hasPick || isBranch(tree, child)).map((child) => child.id)
   const at = branches.indexOf(node.id)
-  return at >= 0 && branches.length > 1 ? { branches, at } : null
+  return at >= 0 && branches.length > 1 ? { parent: node.parent, branches, at } : null
 }
 
 function isBranch(tree: DocumentTree, node: DocumentNode): boolean {

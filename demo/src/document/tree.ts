@@ -98,9 +98,25 @@ export function countCharacters(text: string): number {
   return count
 }
 
+const families = new WeakMap<DocumentTree['nodes'], Map<NodeId | null, DocumentNode[]>>()
+
+/** All children by their parents, found once for each state of the document. */
+function familiesOf(nodes: DocumentTree['nodes']): Map<NodeId | null, DocumentNode[]> {
+  const known = families.get(nodes)
+  if (known) return known
+  const found = new Map<NodeId | null, DocumentNode[]>()
+  for (const node of Object.values(nodes)) {
+    const siblings = found.get(node.parent)
+    if (siblings) siblings.push(node)
+    else found.set(node.parent, [node])
+  }
+  families.set(nodes, found)
+  return found
+}
+
 /** The children of a node, oldest first. */
-export function childrenOf(tree: DocumentTree, id: NodeId): DocumentNode[] {
-  return Object.values(tree.nodes).filter((node) => node.parent === id)
+export function childrenOf(tree: DocumentTree, id: NodeId): readonly DocumentNode[] {
+  return familiesOf(tree.nodes).get(id) ?? []
 }
 
 type Piece = Partial<Omit<DocumentNode, 'id' | 'parent'>> & Pick<DocumentNode, 'kind' | 'text'>
