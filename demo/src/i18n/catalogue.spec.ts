@@ -13,7 +13,7 @@ const CATALOGUES: readonly [string, Words][] = Object.entries(import.meta.glob<W
 /** Entries that are the same words in both languages. Add yours: the list is short, and each is meant. */
 const SAME_IN_BOTH: readonly string[] = [
   'tokens.tokens.tokens', 'tokens.tokens.token', 'tokens.tokens.facts', 'tokens.tokens.overTokens', 'tokens.tokens.bits',
-  'presets.presetNames.classic', 'page.page.api', 'page.tabs.Tokens', 'page.tabs.Code',
+  'sessions.sessionWords.session', 'presets.presetNames.classic', 'page.page.api', 'page.tabs.Tokens', 'page.tabs.Code',
   'settings.parameterLabels.top_p', 'settings.parameterLabels.top_k', 'settings.parameterLabels.min_p', 'settings.parameterLabels.logprobs',
 ]
 

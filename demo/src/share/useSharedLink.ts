@@ -4,6 +4,7 @@ import type { Sandbox } from '../composables/sandbox'
 import { editText } from '../document/edit'
 import { emptyTree } from '../document/tree'
 import { shareWords as t } from '../i18n/share'
+import type { Sessions } from '../sessions/sessions'
 import { PackError } from './codec'
 import { isShared, readLink } from './link'
 
@@ -21,10 +22,10 @@ function until(isTrue: () => boolean): Promise<void> {
 }
 
 /**
- * Opens the link in the address bar, at the start and whenever one is pasted there. What it carries becomes the document; nothing
- * runs, and the text before can be put back. The address is cleaned at once: a reload must not open the link over later work.
+ * Opens the link in the address bar, at the start and whenever one is pasted there. What it carries becomes a session of its own;
+ * nothing runs, and the text before is kept and can be put back. The address is cleaned at once: a reload must not open the link over later work.
  */
-export function useSharedLink({ document: doc, settings, run, models }: Parts): void {
+export function useSharedLink({ document: doc, settings, run, models }: Parts, sessions: Pick<Sessions, 'begin'>): void {
   let newest = 0
 
   async function open(): Promise<void> {
@@ -36,6 +37,7 @@ export function useSharedLink({ document: doc, settings, run, models }: Parts): 
       const { text, settings: { model, ...others } } = await readLink(hash)
       run.stop()
       await until(() => !run.isRunning.value)
+      await sessions.begin()
       if (mine !== newest) return
       show(text, others)
       await until(() => models.list.value.length > 0) // they may come later, when the key has been entered
