@@ -5,16 +5,29 @@ import { save } from '../document/transfer'
 import type { DocumentTree } from '../document/tree'
 import type { Settings } from '../settings/settings'
 
-/** Saves at most this often, in milliseconds, and at once when the page goes out of sight. */
+/** Saves at most this often, in milliseconds, when the page has nothing else to do; at once when it goes out of sight. */
 const EVERY_MS = 500
+const MAX_PAUSE_MS = 5000
+const PATIENCE_MS = 2000
+/** A share of the time that saving may take: a long text is saved more seldom. */
+const SHARE = 1 / 20
+
+/** Calls `work` in a pause of the page; browsers without such a call get it at once. */
+function whenIdle(work: () => void): void {
+  if (typeof requestIdleCallback === 'undefined') work()
+  else requestIdleCallback(work, { timeout: PATIENCE_MS })
+}
 
 export function useAutosave(tree: ShallowRef<DocumentTree>, settings: Settings): void {
   let timer: ReturnType<typeof setTimeout> | undefined
+  let pauseMs = EVERY_MS
 
   function saveNow(): void {
     clearTimeout(timer)
     timer = undefined
+    const startMs = performance.now()
     void storeSaved(save(tree.value, settings, new Date()))
+      .then(() => { pauseMs = Math.min(MAX_PAUSE_MS, Math.max(EVERY_MS, (performance.now() - startMs) / SHARE)) })
   }
 
   function saveIfPending(): void {
@@ -22,7 +35,7 @@ export function useAutosave(tree: ShallowRef<DocumentTree>, settings: Settings):
   }
 
   function schedule(): void {
-    timer ??= setTimeout(saveNow, EVERY_MS)
+    timer ??= setTimeout(() => whenIdle(saveIfPending), pauseMs)
   }
 
   watch(tree, schedule)

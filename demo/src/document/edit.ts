@@ -35,6 +35,7 @@ function fragment(text: string): Token {
  * character, belongs to what follows.
  */
 function tokensWithin(node: DocumentNode, from: number, to: number): Token[] {
+  if (from === 0 && to === node.text.length) return node.tokens
   const tokens: Token[] = []
   let at = 0
   for (const token of node.tokens) {

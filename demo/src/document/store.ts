@@ -1,3 +1,4 @@
+import { pack, unpack } from './packing'
 import { restore, type Restored, type Saved } from './transfer'
 
 /**
@@ -54,7 +55,7 @@ export async function loadSaved(): Promise<Restored | null> {
     tab ??= tabName()
     const store = await records('readonly')
     const own: unknown = await result(store.get(tab))
-    return restore(own ?? newest(await result(store.getAll())))
+    return restore(unpack(own ?? newest(await result(store.getAll()))))
   } catch {
     return null
   }
@@ -68,7 +69,7 @@ function newest(all: unknown[]): unknown {
 export async function storeSaved(saved: Saved): Promise<void> {
   try {
     tab ??= tabName()
-    await result((await records('readwrite')).put(saved, tab))
+    await result((await records('readwrite')).put(pack(saved), tab))
     await prune(tab)
   } catch {
     // Unsaved: Export still works.
