@@ -49,6 +49,7 @@ export const tokens = catalogue({
     perCharacter: 'Bits per character',
     perByte: 'Bits per byte',
     scoredTokens: 'Tokens of the scored text',
+    scoredAlternatives: 'Alternatives in the scored text',
     tooShort: 'A text needs at least two tokens to be scored.',
   },
   fr: {
@@ -94,6 +95,7 @@ export const tokens = catalogue({
     perCharacter: 'Bits par caractère',
     perByte: 'Bits par octet',
     scoredTokens: 'Tokens du texte évalué',
+    scoredAlternatives: 'Autres possibilités dans le texte évalué',
     tooShort: 'Il faut au moins deux tokens pour évaluer un texte.',
   },
 })
