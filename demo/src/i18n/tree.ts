@@ -19,8 +19,9 @@ export const treeWords = catalogue({
     hidden: (count: number) => `${formatCount(count)} hidden`,
     tokens: (count: number) => plural(count, 'token', 'tokens'),
     seed: (seed: number) => `seed ${seed}`,
-    finish: (reason: string) => (reason === 'length' ? 'reached Max tokens' : reason),
+    finish: (reason: string) => (reason === 'length' ? 'max tokens' : reason),
     cut: 'cut short',
+    picked: (token: string) => `picked “${token}”`,
     takenBack: 'taken back',
   },
   fr: {
@@ -40,8 +41,9 @@ export const treeWords = catalogue({
     hidden: (count) => `${formatCount(count)} masqués`,
     tokens: (count) => plural(count, 'token', 'tokens'),
     seed: (seed) => `graine ${seed}`,
-    finish: (reason) => (reason === 'length' ? 'nombre maximal de tokens atteint' : reason),
+    finish: (reason) => (reason === 'length' ? 'tokens max' : reason),
     cut: 'interrompu',
+    picked: (token) => `«\u202f${token}\u202f» choisi`,
     takenBack: 'annulé',
   },
 })

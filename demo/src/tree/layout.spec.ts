@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
+import { addPick } from '../document/branch'
 import { editText } from '../document/edit'
 import { appendOutput, beginRun, endRun, tipOf } from '../document/run'
 import { emptyTree, moveHead, pathTo, textOf, undo, type DocumentNode, type DocumentTree, type NodeId, type RunMeta } from '../document/tree'
@@ -83,6 +84,14 @@ describe('layOut', () => {
     const [upper, lower] = [items[0]?.segments[1], items.find((item) => said(item) === 'model:is a test')?.segments[0]]
     expect(upper).toMatchObject({ text: 'this ', isEnd: false, tokens: null })
     expect(lower).toMatchObject({ isEnd: true, tokens: null })
+  })
+
+  it('takes a picked token and what follows from it for one answer', () => {
+    const [picked, id] = addPick(written('The capital is'), 1, { text: ' Rome', id: 3, logprob: -2, top: [] }, 'm')
+    const alone = layOut(moveHead(picked, id))[0]?.segments[1]
+    expect(alone).toMatchObject({ text: ' Rome', pick: ' Rome', isEnd: false, tokens: 1 })
+    const tree = ran(picked, ['.'], id)
+    expect(layOut(tree)[0]?.segments.slice(1)).toMatchObject([{ text: ' Rome.', pick: ' Rome', finish: 'stop', isEnd: true, seed: 7 }])
   })
 
   it('is quick, also for a document as deep as it is long', () => {

@@ -1,6 +1,7 @@
+import { isPick } from '../document/branch'
 import type { DocumentNode, DocumentTree, NodeId, RunMeta } from '../document/tree'
 
-/** A stretch of a chain by one author: of one run, where the author is a model. */
+/** A stretch of a chain by one author: of one run, where the author is a model, with the token that the reader has picked for it. */
 export interface Segment {
   kind: DocumentNode['kind']
   text: string
@@ -13,6 +14,8 @@ export interface Segment {
   /** Null where unknown. */
   tokens: number | null
   seed: number | null
+  /** The token that the reader has picked for its beginning. */
+  pick: string | null
   /** Whether the visible text ends with it. */
   isHead: boolean
   /** Whether it is part of the visible text. */
@@ -62,20 +65,22 @@ export function segmentsOf(chain: readonly DocumentNode[], head: NodeId, isOnPat
 }
 
 function isSameHand(before: DocumentNode, after: DocumentNode): boolean {
-  return before.kind === after.kind && (before.kind === 'user' || before.run === after.run)
+  return before.kind === after.kind && (before.kind === 'user' || before.run === after.run || isPick(before))
 }
 
 function segmentOf(group: readonly DocumentNode[], first: DocumentNode, isHead: boolean, isVisible: boolean, runs: Runs): Segment {
-  const meta = first.kind === 'model' ? first.meta : null
+  const last = group.at(-1) ?? first
+  const meta = first.kind === 'model' ? last.meta : null
   const seed = meta?.params.seed
   return {
     kind: first.kind,
     text: group.map((node) => node.text).join(''),
     model: meta?.model ?? null,
     finish: meta?.finish ?? null,
-    isEnd: meta !== null && !runs.continued.has(group.at(-1)?.id ?? first.id),
+    isEnd: meta !== null && !runs.continued.has(last.id) && !isPick(last),
     tokens: meta && countTokens(group, meta, runs),
     seed: typeof seed === 'number' ? seed : null,
+    pick: isPick(first) ? first.text : null,
     isHead,
     isVisible,
   }
@@ -84,6 +89,6 @@ function segmentOf(group: readonly DocumentNode[], first: DocumentNode, isHead: 
 /** The tokens in the nodes where each spells its text; else the run's own figure, where all that it wrote is here. */
 function countTokens(group: readonly DocumentNode[], meta: RunMeta, { outputs }: Runs): number | null {
   if (group.every((node) => node.tokens.length > 0)) return group.reduce((sum, node) => sum + node.tokens.length, 0)
-  const run = group[0]?.run ?? null
+  const run = group.at(-1)?.run ?? null
   return run !== null && outputs.get(run) === group.length ? meta.usage?.completionTokens ?? null : null
 }

@@ -8,9 +8,10 @@ import type { Segment } from './segments'
 /** Who wrote a segment and how that went: for the eye beside it, and in the item's name. */
 export function factsOf(segment: Segment): string[] {
   if (segment.kind === 'user') return [t.you]
-  const { model, finish, isEnd, tokens, seed } = segment
+  const { model, finish, isEnd, tokens, seed, pick } = segment
   return [
     model ?? '',
+    pick === null ? '' : t.picked(shortOf(pick).trim()),
     isEnd ? (finish === null ? t.cut : t.finish(finish)) : '',
     tokens === null ? '' : t.tokens(tokens),
     seed === null ? '' : t.seed(seed),
