@@ -1,3 +1,4 @@
+import { pack, unpack } from '../document/packing'
 import { restore, type Restored, type Saved } from '../document/transfer'
 import { newId, nextHead, readHead, type SessionHead, type SessionMark } from './session'
 
@@ -68,7 +69,7 @@ export async function readSession(id: string): Promise<{ head: SessionHead; rest
     readHead(await result(heads.get(id) as IDBRequest<unknown>)), await result(documents.get(id) as IDBRequest<unknown>),
   ] as const)
   try {
-    return head && { head, restored: restore(saved) }
+    return head && { head, restored: restore(unpack(saved)) }
   } catch {
     return null
   }
@@ -79,7 +80,7 @@ export function writeSession(mark: SessionMark, title: string, saved: Saved): Pr
   return transact('readwrite', async (stores) => {
     const head = nextHead(mark, title, await readHeads(stores), new Date(), newId())
     stores.heads.put(head)
-    stores.documents.put(saved, head.id)
+    stores.documents.put(pack(saved), head.id)
     return head
   })
 }
