@@ -37,8 +37,8 @@ export function formatLogprob(logprob: number): string {
   return formatDecimal(logprob, 2).replace(/^-(0[.,]00)$/, '$1').replace('-', '−')
 }
 
-/** A figure of any size in four significant digits. */
+/** A figure of any size in four significant digits, in one piece. */
 export function formatFigure(value: number): string {
   if (!Number.isFinite(value)) return value < 0 ? '−∞' : '∞'
-  return new Intl.NumberFormat(language.value, { maximumSignificantDigits: 4, ...(Math.abs(value) >= 1e9 ? { notation: 'scientific' } : {}) }).format(value).replace('-', '−')
+  return new Intl.NumberFormat(language.value, { maximumSignificantDigits: 4, useGrouping: false, ...(Math.abs(value) >= 1e9 ? { notation: 'scientific' } : {}) }).format(value).replace('-', '−')
 }
