@@ -278,3 +278,15 @@ test('every control is at least 24 pixels in size', async ({ sandbox, page }) =>
     .map(({ html, box }) => `${Math.round(box.width)}×${Math.round(box.height)} ${html}`))
   expect(small).toEqual([])
 })
+
+test('the tint lies under the text, line by line', { tag: '@narrow' }, async ({ sandbox, page }) => {
+  await sandbox.enter()
+  const heights = (): Promise<number[]> => page.evaluate(() => ['.mirror', '#prompt'].map((each) => document.querySelector(each)?.scrollHeight ?? 0))
+  const line = 'It was a bright cold day in April, and the clocks were striking thirteen; and so on, and on.\n'
+  for (const text of [line.repeat(60), `${line.repeat(60)}\n\n`, `${line.repeat(60)}the end`, line.trim().repeat(60)]) {
+    await sandbox.prompt.fill(text)
+    const [mirror, box] = await heights()
+    expect(mirror).toBe(box)
+    expect(mirror).toBeGreaterThan(1000)
+  }
+})
