@@ -30,7 +30,7 @@ export const treeWords = catalogue({
     inText: 'dans le texte',
     aside: 'gardé à côté',
     branches: (count) => plural(count, 'branche', 'branches'),
-    noForks: 'Pas encore de bifurcation. «\u202fRefaire la réponse\u202f», plusieurs réponses à la fois ou une retouche dans le texte en créent\u202f; rien ne se perd.',
+    noForks: 'Pas encore de bifurcation. «\u202fRefaire\u202f», plusieurs réponses à la fois ou une retouche dans le texte en créent\u202f; rien ne se perd.',
     keys: 'Les flèches déplacent, Entrée montre une branche, Maj+Entrée va à la fin du morceau lui-même.',
     here: 'ici',
     blank: 'page blanche',
