@@ -16,13 +16,17 @@ from sandle.app import Lifecycle
 from sandle.options import CONTEXT_SETTINGS, Seconds, server_options
 from sandle.server import ServerOptions, serve
 from wrapper_backend import Backend, parse_url
+from wrapper_counter import Counter
 from wrapper_exchange import Watcher
 from wrapper_forward import Forwarder, Timeouts
 from wrapper_keys import KEY_FILE_NAME, BadKeyError, Keys, generated_key, store
+from wrapper_limits import Limiter
 from wrapper_registry import Registry
 from wrapper_store import KeyStore, StoreError
+from wrapper_usage import UsageBook
 
 RESERVED_SHARE = 8  # one thread in so many is kept for what does not wait for a backend: /health, /v1/models, refusals
+WAITING_SHARE = 4  # one thread in so many may hold a request that waits for its key's turn
 FOLDER = click.Path(exists=True, file_okay=False, path_type=pathlib.Path)
 SECONDS = Seconds(0.1)
 
@@ -73,6 +77,8 @@ def load_keys(auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None,
 @click.option('--connect-timeout-s', type=SECONDS, default=5.0, help='Seconds to connect to a backend.')
 @click.option('--first-byte-timeout-s', type=SECONDS, default=600.0, help='Seconds until a backend begins to answer.')
 @click.option('--idle-timeout-s', type=SECONDS, default=120.0, help='Seconds of silence within an answer.')
+@click.option('--max-wait-s', type=SECONDS, default=60.0,
+              help='Seconds that a request waits while its key has as many running as it may have; then a 429.')
 @click.option('--pass-field', metavar='NAME', multiple=True,
               help="A request field beyond the API's to pass on to backends; may be repeated.")
 @click.option('--cors-origin', metavar='ORIGIN', multiple=True,
@@ -86,8 +92,9 @@ def load_keys(auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None,
 def main(context: click.Context, backend_hf: str | None, backend_llama: str | None, backend_stub: str | None,
          backend_url: tuple[str, ...], auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None,
          keys_reload_s: float, auth_token_is_user: bool, single_model: tuple[str, ...], state_dir: pathlib.Path | None,
-         connect_timeout_s: float, first_byte_timeout_s: float, idle_timeout_s: float, pass_field: tuple[str, ...],
-         cors_origin: tuple[str, ...], page_dir: pathlib.Path | None, docs_dir: pathlib.Path | None, threads: int,
+         connect_timeout_s: float, first_byte_timeout_s: float, idle_timeout_s: float, max_wait_s: float,
+         pass_field: tuple[str, ...], cors_origin: tuple[str, ...], page_dir: pathlib.Path | None,
+         docs_dir: pathlib.Path | None, threads: int,
          host: str, port: int, log_level: str, max_body_bytes: int, drain_timeout_s: float) -> None:
     """Serve OpenAI's API in front of backends: API keys, routing by model, and answers passed on as they come."""
     if context.invoked_subcommand is not None:
@@ -111,11 +118,15 @@ def main(context: click.Context, backend_hf: str | None, backend_llama: str | No
     if page_dir is not None and '/' not in pages:
         raise click.ClickException(f'--page-dir {page_dir} holds no index.html: build the page first.')
     lifecycle = Lifecycle()
-    app = wrapper_app.create_app(lifecycle, keys, registry, forwarder, wrapper_app.Policy(
+    book = UsageBook(state_dir)
+    counter = Counter(Limiter(book.tokens_today, threads // WAITING_SHARE, max_wait_s), book)
+    app = wrapper_app.create_app(lifecycle, keys, registry, forwarder, counter, wrapper_app.Policy(
         frozenset(pass_field), auth_token_is_user, cors_origin, pages))
     keys.watch(keys_reload_s)
     registry.start()
+    book.start()
     serve(app, ServerOptions(host, port, threads, max_body_bytes, drain_timeout_s), lifecycle, watcher.end_all)
+    book.stop()
 
 
 main.add_command(wrapper_admin.keys)

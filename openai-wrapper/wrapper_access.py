@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import flask
 
 from wrapper_keys import Key
+from wrapper_usage import NOTHING, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,18 @@ class Record:
     status: int = 0
     sent_bytes: int = 0
     reason: str = '-'
+    usage: Usage | None = None  # as the backend has told it so far
+    events: int = 0  # of a stream
+    headers: dict[str, str] = field(default_factory=dict)  # that the response gets, whatever becomes of the request
+
+    def cost(self) -> Usage:
+        """What the request is to be billed for: nothing if it was refused.
+
+        A backend that tells no usage while it streams has its events counted, which are a token each, or more.
+        """
+        if self.status >= 400:
+            return NOTHING
+        return Usage(0, self.events) if self.usage is None else self.usage
 
     @property
     def key_name(self) -> str:
@@ -49,6 +62,7 @@ def add_access_log(app: flask.Flask, is_quiet: frozenset[str]) -> None:
     def end(response: flask.Response) -> flask.Response:
         current = record()
         current.status = response.status_code
+        response.headers.extend(current.headers)
         if not response.is_streamed:
             current.sent_bytes = response.content_length or 0
         level = logging.DEBUG if flask.request.endpoint in is_quiet else logging.INFO

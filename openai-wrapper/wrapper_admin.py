@@ -1,18 +1,23 @@
 """The `keys` commands: who has a key of the key store, and what it opens. They work while the wrapper runs."""
 
 import datetime
+import json
 import pathlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, astuple
 from typing import Any
 
 import click
 
+from wrapper_keys import Limits
 from wrapper_store import KeyStore, StoreError
+from wrapper_usage import UsageBook
 
 UNIT_S = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
 DURATION = re.compile(r'(\d{1,9})([smhdw])')
+AT_LEAST_ONE = click.IntRange(1, 10 ** 12)
 
 
 class Duration(click.ParamType[float]):
@@ -74,11 +79,16 @@ def keys() -> None:
 @click.option('--models', metavar='ID,ID…', default='',
               help='Models that it opens, separated by commas; the default is all.')
 @click.option('--expires', 'expires_s', type=Moment(), help='When it ends: in 12h, 30d, 8w; or on a day, 2027-01-31.')
+@click.option('--rpm', type=AT_LEAST_ONE, help='Requests a minute.')
+@click.option('--tpm', type=AT_LEAST_ONE, help='Tokens a minute, of prompts and answers.')
+@click.option('--parallel', type=AT_LEAST_ONE, help='Requests at once; more wait for their turn.')
+@click.option('--daily-tokens', type=AT_LEAST_ONE, help='Tokens a day (UTC).')
 @state_dir_option
-def create(name: str, models: str, expires_s: float | None, state_dir: pathlib.Path) -> None:
+def create(name: str, models: str, expires_s: float | None, rpm: int | None, tpm: int | None, parallel: int | None,
+           daily_tokens: int | None, state_dir: pathlib.Path) -> None:
     """Make a key and print it: it is shown this once."""
     opened = [model.strip() for model in models.split(',') if model.strip()]
-    click.echo(KeyStore(state_dir).create(name, expires_s, opened))
+    click.echo(KeyStore(state_dir).create(name, expires_s, opened, Limits(rpm, tpm, parallel, daily_tokens)))
 
 
 @keys.command()
@@ -105,9 +115,32 @@ def revoke(name: str, state_dir: pathlib.Path) -> None:
 def list_keys(state_dir: pathlib.Path) -> None:
     """List the keys, never their secrets: an id is only the part of a secret after sk-."""
     entries = KeyStore(state_dir).entries()
-    rows = [('NAME', 'STATE', 'CREATED', 'EXPIRES', 'IDS', 'MODELS')]
+    rows: list[tuple[str, ...]] = [
+        ('NAME', 'STATE', 'CREATED', 'EXPIRES', 'IDS', 'MODELS', 'RPM', 'TPM', 'PARALLEL', 'TOKENS/DAY')]
     rows += [(entry.name, entry.state(time.time()), _day(entry.created_s), _day(entry.expires_s),
-              ' '.join(entry.ids) or '-', ' '.join(entry.models) or 'all') for entry in entries]
+              ' '.join(entry.ids) or '-', ','.join(entry.models) or 'all',
+              *('-' if limit is None else str(limit) for limit in astuple(entry.limits))) for entry in entries]
+    _print_table(rows)
+
+
+@keys.command('usage')
+@click.option('--days', type=click.IntRange(1, 100_000), default=30, show_default=True, help='Days to look back.')
+@click.option('--json', 'is_json', is_flag=True, help='One JSON object a line, for programs.')
+@state_dir_option
+def usage(days: int, is_json: bool, state_dir: pathlib.Path) -> None:
+    """Tell what every key has used, by day (UTC) and model."""
+    since = (datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days - 1)).isoformat()
+    rows = UsageBook(state_dir).rows(since=since)
+    if is_json:
+        for row in rows:
+            click.echo(json.dumps({'day': row.day, 'key': row.key, 'model': row.model, **asdict(row.usage)}))
+        return
+    _print_table([('DAY', 'KEY', 'MODEL', 'REQUESTS', 'PROMPT TOKENS', 'COMPLETION TOKENS')] + [
+        (row.day, row.key, row.model, str(row.usage.requests), str(row.usage.prompt_tokens),
+         str(row.usage.completion_tokens)) for row in rows])
+
+
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         click.echo('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

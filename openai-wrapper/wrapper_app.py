@@ -16,6 +16,7 @@ from sandle import protocol, wire
 from sandle.app import Lifecycle
 from wrapper_access import add_access_log, record
 from wrapper_auth import Guard
+from wrapper_counter import Counter
 from wrapper_cors import add_cors
 from wrapper_forward import Forwarder
 from wrapper_keys import Keys
@@ -41,7 +42,7 @@ class Policy:
     pages: Mapping[str, StaticFile] = field(default_factory=dict)
 
 
-def create_app(lifecycle: Lifecycle, keys: Keys, registry: Registry, forwarder: Forwarder,
+def create_app(lifecycle: Lifecycle, keys: Keys, registry: Registry, forwarder: Forwarder, counter: Counter,
                policy: Policy) -> flask.Flask:
     """Returns the wrapper's application."""
     app = http.create_app(__name__, lifecycle)
@@ -50,12 +51,14 @@ def create_app(lifecycle: Lifecycle, keys: Keys, registry: Registry, forwarder: 
     guard = Guard(app, keys)
     for endpoint in ('health', 'ready'):
         guard.make_public(endpoint)
-    _add_api(app, lifecycle, registry, forwarder, policy)
+    _add_api(app, lifecycle, registry, forwarder, counter, policy)
+    _add_usage(app, counter)
     add_page(app, guard, policy.pages)
     return app
 
 
-def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forwarder: Forwarder, policy: Policy) -> None:
+def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forwarder: Forwarder, counter: Counter,
+             policy: Policy) -> None:
 
     def list_models() -> flask.Response:
         return _json(protocol.ModelList(data=usable_models()))
@@ -84,8 +87,8 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
             body = addressing.with_model(http.read_json(), model)
             name = wire.parse(kind, body).model or addressing.default_model(usable_models())
             check_model(name)
-            return forwarder.forward(registry.backends(name), 'POST', path,
-                                     _reduce({**body, 'model': name}, kind, policy))
+            backends, request = registry.backends(name), _reduce({**body, 'model': name}, kind, policy)
+            return counter.counted(lambda: forwarder.forward(backends, 'POST', path, request))
 
         return view
 
@@ -109,6 +112,20 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
     app.add_url_rule('/ready', view_func=ready)
 
 
+def _add_usage(app: flask.Flask, counter: Counter) -> None:
+
+    def get_usage() -> flask.Response:
+        """What the key at hand has used, of the days asked for."""
+        days = flask.request.args.get('days', '30')
+        if not days.isdecimal() or not 1 <= len(days) <= 5 or int(days) < 1:
+            raise errors.InvalidRequestError('days must be a number from 1 to 99999.', param='days')
+        key = record().key
+        assert key is not None, 'the route needs a key'
+        return _json(counter.usage_of(key, int(days)))
+
+    app.add_url_rule('/v1/usage', view_func=get_usage)
+
+
 def _reduce(body: Mapping[str, object], kind: type[wire.WireModel], policy: Policy) -> bytes:
     """Returns the request that a backend gets: known fields only, null ones left out, since null means the default."""
     passed = kind.model_fields.keys() | policy.pass_fields
@@ -118,5 +135,5 @@ def _reduce(body: Mapping[str, object], kind: type[wire.WireModel], policy: Poli
     return json.dumps(request, ensure_ascii=False, separators=(',', ':')).encode()
 
 
-def _json(model: protocol.ModelObject | protocol.ModelList) -> flask.Response:
+def _json(model: protocol.ModelObject | protocol.ModelList | protocol.UsageReport) -> flask.Response:
     return flask.Response(model.model_dump_json(), mimetype='application/json')

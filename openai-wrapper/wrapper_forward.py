@@ -19,6 +19,7 @@ from wrapper_access import Record, record
 from wrapper_answers import check
 from wrapper_backend import Backend, CannotConnectError
 from wrapper_exchange import Exchange, Watcher
+from wrapper_usage import Usage, find_usage
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Passage:
         """Sends the request to the first backend that can be connected to. Raises ApiError."""
         headers = {'Accept': f'application/json, {sse.CONTENT_TYPE}', http.REQUEST_ID_HEADER: flask.g.request_id}
         if body is not None:
-            headers['Content-Type'] = 'application/json'
+            headers |= {'Content-Type': 'application/json', sse.USAGE_HEADER: '1'}
         failure: errors.ApiError | None = None
         for backend in backends:
             self._exchange = Exchange(backend, watcher, http.client_disconnected())
@@ -104,7 +105,19 @@ class Passage:
         body = self._exchange.read_all(self._timeouts.idle_s, MAX_ANSWER_BYTES)
         self.close()
         check(status, content_type, headers.get('Retry-After'), body)
+        self._record.usage = find_usage(body)
         return flask.Response(body, status, headers)
+
+    def _account(self, events: bytes) -> bytes:
+        """Notes what events tell of the usage; returns them without what was told to this side alone."""
+        told = list(sse.USAGE_LINE.finditer(events))
+        if told:
+            self._record.usage = Usage(int(told[-1][1]), int(told[-1][2]))
+            return sse.USAGE_LINE.sub(b'', events)
+        self._record.events += events.count(b'data: ')
+        if b'"usage"' in events and (usage := find_usage(events)) is not None:
+            self._record.usage = usage
+        return events
 
     def close(self, reason: str | None = None) -> None:
         """Ends the request wherever it stands, for a reason that the log is told. May be called twice."""
@@ -125,7 +138,7 @@ class Passage:
                 held += data
                 end = _end_of_events(held, len(data))
                 if end:
-                    events = bytes(held[:end])
+                    events = self._account(bytes(held[:end]))
                     del held[:end]
                     is_ended = is_ended or LAST_EVENT.search(events) is not None
                     self._record.sent_bytes += len(events)

@@ -24,6 +24,16 @@ KEY_FILE_NAME = 'generated-key'
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a key may use at most; None for no limit. Days are UTC's."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    parallel: int | None = None
+    tokens_per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """What is kept of a key. `models` is None for all of them, `expires_s` (since 1970) for one that never does."""
 
@@ -32,6 +42,7 @@ class Key:
     name: str
     models: frozenset[str] | None = None
     expires_s: float | None = None
+    limits: Limits = Limits()
 
     def may_use(self, model_id: str) -> bool:
         """Whether it opens a model."""

@@ -10,10 +10,10 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from wrapper_keys import Key, digest, key_id, new_key
+from wrapper_keys import Key, Limits, digest, key_id, new_key
 
 FILE_NAME = 'keys.sqlite3'
 NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._@-]{0,63}')
@@ -36,7 +36,14 @@ MIGRATIONS = (
         retired_s REAL
     ) STRICT;
     """,
+    """
+    ALTER TABLE keys ADD COLUMN requests_per_minute INTEGER;
+    ALTER TABLE keys ADD COLUMN tokens_per_minute INTEGER;
+    ALTER TABLE keys ADD COLUMN parallel INTEGER;
+    ALTER TABLE keys ADD COLUMN tokens_per_day INTEGER;
+    """,
 )
+LIMITS = 'requests_per_minute, tokens_per_minute, parallel, tokens_per_day'
 
 
 class StoreError(Exception):
@@ -56,6 +63,7 @@ class StoredEntry:
     revoked_s: float | None
     models: tuple[str, ...]
     ids: tuple[str, ...]
+    limits: Limits
 
     def state(self, now_s: float) -> str:
         """Returns `active`, `expired` or `revoked`."""
@@ -72,7 +80,8 @@ class KeyStore:
         self.path = state_dir / FILE_NAME
         self._was_there = False
 
-    def create(self, name: str, expires_s: float | None = None, models: Sequence[str] = ()) -> str:
+    def create(self, name: str, expires_s: float | None = None, models: Sequence[str] = (),
+               limits: Limits = Limits()) -> str:
         """Adds a key and returns its secret, which is never seen again. Raises StoreError."""
         if not NAME.fullmatch(name):
             raise StoreError(f'{name!r} is no name for a key: letters, digits and . _ @ - (at most 64)')
@@ -80,8 +89,9 @@ class KeyStore:
         with self._changing() as database:
             if database.execute('SELECT 1 FROM keys WHERE name = ?', (name,)).fetchone():
                 raise StoreError(f'there is a key named {name} already: rotate it, or choose another name')
-            database.execute('INSERT INTO keys (name, created_s, expires_s, models) VALUES (?, ?, ?, ?)',
-                             (name, time.time(), expires_s, json.dumps(list(models))))
+            database.execute(f'INSERT INTO keys (name, created_s, expires_s, models, {LIMITS}) '
+                             'VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+                             (name, time.time(), expires_s, json.dumps(list(models)), *astuple(limits)))
             _add_secret(database, name, secret)
         return secret
 
@@ -118,18 +128,20 @@ class KeyStore:
                     (now_s,)):
                 ids.setdefault(name, []).append(public)
             return [StoredEntry(name, created_s, expires_s, revoked_s, tuple(json.loads(models)),
-                                tuple(ids.get(name, ())))
-                    for name, created_s, expires_s, revoked_s, models in database.execute(
-                        'SELECT name, created_s, expires_s, revoked_s, models FROM keys ORDER BY created_s, name')]
+                                tuple(ids.get(name, ())), Limits(*limits))
+                    for name, created_s, expires_s, revoked_s, models, *limits in database.execute(
+                        f'SELECT name, created_s, expires_s, revoked_s, models, {LIMITS} FROM keys '
+                        'ORDER BY created_s, name')]
 
     def good_keys(self) -> dict[bytes, Key]:
         """Returns by digest what every key that is not revoked may do, and until when. Raises StoreError."""
         with self._reading() as database:
             rows = database.execute(
-                'SELECT digest, id, name, expires_s, retired_s, models FROM secrets JOIN keys USING (name) '
+                f'SELECT digest, id, name, expires_s, retired_s, models, {LIMITS} FROM secrets JOIN keys USING (name) '
                 'WHERE revoked_s IS NULL').fetchall()
-        return {found: Key(found, public, name, frozenset(json.loads(models)) or None, _earlier(expires_s, retired_s))
-                for found, public, name, expires_s, retired_s, models in rows}
+        return {found: Key(found, public, name, frozenset(json.loads(models)) or None, _earlier(expires_s, retired_s),
+                           Limits(*limits))
+                for found, public, name, expires_s, retired_s, models, *limits in rows}
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -180,7 +192,7 @@ def _migrate(database: sqlite3.Connection) -> None:
     database.execute('PRAGMA journal_mode = WAL')  # the wrapper reads while the command line writes
     database.execute('BEGIN IMMEDIATE')
     for script in MIGRATIONS[database.execute('PRAGMA user_version').fetchone()[0]:]:
-        for statement in script.split(';'):
+        for statement in script.split(';'):  # one by one: executescript would commit by itself
             database.execute(statement)
     database.execute(f'PRAGMA user_version = {len(MIGRATIONS)}')
     database.execute('COMMIT')

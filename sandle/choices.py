@@ -37,6 +37,11 @@ class ChoiceWriter:
         if delta.finish_reason is not None:
             self.finish_reason = delta.finish_reason.value
 
+    @property
+    def generated(self) -> int:
+        """How many tokens have been generated so far."""
+        return self._generated
+
     def mean_logprob(self) -> float:
         """Returns the mean logprob of the generated tokens; 0 when there are none."""
         return self._logprob_sum / self._generated if self._generated else 0.0

@@ -63,7 +63,8 @@ def _start(engine: Engine, request: protocol.CompletionRequest, limits: Completi
         raise errors.InvalidRequestError(
             f'This request asks for {generation.candidates * len(generation.prompts)} sequences; at most '
             f'{limits.max_sequences_per_request} are allowed.', param='n' if request.best_of is None else 'best_of')
-    return Run(request, generation.id, engine.submit(generation), http.client_disconnected())
+    return Run(request, generation.id, engine.submit(generation), http.client_disconnected(),
+               sse.USAGE_HEADER in flask.request.headers)
 
 
 def _respond(run: 'Run') -> flask.Response:
@@ -108,10 +109,11 @@ class Run:
     """One request on its way from the engine to its client. Used by the thread of that request."""
 
     def __init__(self, request: protocol.CompletionRequest, generation_id: str, handle: Handle,
-                 is_gone: Callable[[], bool]) -> None:
+                 is_gone: Callable[[], bool], tells_usage: bool) -> None:
         self._request = request
         self._handle = handle
         self._is_gone = is_gone
+        self._tells_usage = tells_usage
         self._id = generation_id
         self._created = int(time.time())
         self._started_s = time.monotonic()
@@ -157,10 +159,10 @@ class Run:
                 chunk = self._writers[delta.choice].chunk(delta)
                 if chunk is not None:
                     last_byte_s = time.monotonic()
-                    yield sse.event(self._completion([chunk], None).model_dump(exclude=exclude))
+                    yield self._usage_line() + sse.event(self._completion([chunk], None).model_dump(exclude=exclude))
             if include_usage:
                 yield sse.event(self._completion([], self._usage_object()).model_dump())
-            yield sse.DONE
+            yield self._usage_line() + sse.DONE
         except errors.ApiError as error:
             self._reason = error.code or error.type
             yield sse.event(error.body())
@@ -197,6 +199,11 @@ class Run:
                 self._reason = '/'.join(sorted({writer.finish_reason or 'none' for writer in self._writers}))
                 return
             yield event
+
+    def _usage_line(self) -> bytes:
+        if not self._tells_usage:
+            return b''
+        return sse.usage_line(sum(map(len, self._handle.prompt_ids)), sum(writer.generated for writer in self._writers))
 
     def _usage_object(self) -> protocol.Usage:
         assert self._usage is not None, 'usage is known when the deltas have ended'

@@ -243,6 +243,35 @@ class ModelList(BaseModel):
     data: list[ModelObject]
 
 
+class UsageLimits(BaseModel):
+    """What a key may use at most; null for no limit. Days are UTC's."""
+
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    parallel: int | None
+    tokens_per_day: int | None
+
+
+class UsageDay(BaseModel):
+    """What a key has used of one model on one day."""
+
+    day: str
+    model: str
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class UsageReport(BaseModel):
+    """The response of GET /v1/usage: the latest day first."""
+
+    object: Literal['list'] = 'list'
+    key: str
+    limits: UsageLimits
+    tokens_today: int
+    data: list[UsageDay]
+
+
 class ErrorObject(BaseModel):
     """What went wrong."""
 

@@ -1,6 +1,7 @@
 """Framing of server-sent events. Knows bytes on the wire, and nothing of what they mean."""
 
 import json
+import re
 from collections.abc import Mapping
 
 CONTENT_TYPE = 'text/event-stream'
@@ -8,8 +9,17 @@ HEADERS: Mapping[str, str] = {'Cache-Control': 'no-cache', 'X-Accel-Buffering': 
 DONE = b'data: [DONE]\n\n'
 PING = b': ping\n\n'
 PING_INTERVAL_S = 15.0
+USAGE_HEADER = 'X-Sandle-Usage'
+"""A request with it gets its usage so far before every event, for whoever accounts for streams that break off."""
+USAGE_LINE = re.compile(rb'^: usage (\d+) (\d+)\n', re.MULTILINE)
+"""A comment, which clients ignore: tokens of the prompts, and tokens generated so far."""
 
 
 def event(data: Mapping[str, object]) -> bytes:
     """Frames one JSON object as an event. JSON escapes line ends, so that no text can forge a frame."""
     return b'data: ' + json.dumps(data, ensure_ascii=False, separators=(',', ':')).encode('utf-8') + b'\n\n'
+
+
+def usage_line(prompt_tokens: int, completion_tokens: int) -> bytes:
+    """Returns the comment line that `USAGE_LINE` matches; an event or another line follows it."""
+    return b': usage %d %d\n' % (prompt_tokens, completion_tokens)

@@ -388,3 +388,14 @@ def test_flask_has_no_route_of_its_own() -> None:
         '/health', '/ready', '/metrics', '/v1/models', '/v1/models/<model:model>',
         *(f'{base}{path}' for base in ('', '/m/<model:model>')
           for path in ('/v1/completions', '/tokenize', '/detokenize', '/tokenizer_info'))}
+
+
+def test_usage_so_far_is_told_before_every_event_to_whoever_asks_for_it() -> None:
+    backend = Backend()
+    request = {'model': 'org/model', 'prompt': 'Say', 'stream': True}
+    plain = backend.client.post('/v1/completions', json=request).data
+    told = backend.client.post('/v1/completions', json=request, headers={'X-Sandle-Usage': '1'}).data
+    assert b': usage' not in plain
+    lines = [line.split()[2:] for line in told.splitlines() if line.startswith(b': usage')]
+    assert lines == [[b'2', b'1'], [b'2', b'2'], [b'2', b'2']], 'two prompt ids of the scripted engine'
+    assert len(told.split(b'\n\n')) == len(plain.split(b'\n\n')), 'no event is added'

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import flask.testing
 import pytest
@@ -11,10 +12,13 @@ import wrapper_app
 from sandle.app import Lifecycle
 from tests.end_to_end.scripted_backend import KEY, Upstream
 from wrapper_backend import Backend, parse_url
+from wrapper_counter import Counter
 from wrapper_exchange import Watcher
 from wrapper_forward import Forwarder, Timeouts
 from wrapper_keys import Keys, store
+from wrapper_limits import Limiter
 from wrapper_registry import Registry
+from wrapper_usage import UsageBook
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,14 @@ def make_wrapper() -> Iterator[Callable[..., Wrapper]]:
     with contextlib.ExitStack() as stack:
         def make(*urls: str, policy: wrapper_app.Policy = wrapper_app.Policy(), keys: Keys | None = None,
                  allowed: frozenset[str] | None = None, first_byte_s: float = 5.0, idle_s: float = 5.0,
-                 max_running: int = 8) -> Wrapper:
+                 max_running: int = 8, max_wait_s: float = 5.0, state_dir: Path | None = None) -> Wrapper:
             watcher = Watcher()
             registry = Registry([Backend(parse_url(url), 1.0) for url in urls], watcher, allowed)
             forwarder = Forwarder(watcher, Timeouts(first_byte_s, idle_s), max_running, registry.poll_soon)
             lifecycle = Lifecycle()
-            app = wrapper_app.create_app(lifecycle, keys or Keys(store([KEY])), registry, forwarder, policy)
+            book = UsageBook(state_dir)
+            counter = Counter(Limiter(book.tokens_today, 4, max_wait_s), book)
+            app = wrapper_app.create_app(lifecycle, keys or Keys(store([KEY])), registry, forwarder, counter, policy)
             registry.start()
             stack.callback(registry.stop)
             return Wrapper(app, app.test_client(), registry, watcher, lifecycle)

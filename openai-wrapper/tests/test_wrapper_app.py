@@ -14,7 +14,7 @@ import pytest
 import wrapper_app
 from tests.end_to_end.scripted_backend import AUTHORIZED, KEY, Answer, Upstream, completion, error_of
 from wrapper_app import Policy
-from wrapper_keys import Key, Keys, digest, key_id
+from wrapper_keys import Key, Keys, Limits, digest, key_id
 
 if TYPE_CHECKING:
     from tests.conftest import Wrapper
@@ -133,3 +133,51 @@ def test_key_opens_its_models_alone(make_wrapper: MakeWrapper, upstream: Upstrea
             'message': 'This API key may not use this model.', 'type': 'invalid_request_error', 'param': 'model',
             'code': 'permission_denied'}
     assert not upstream.completions()
+
+
+def limited(**limits: int) -> Keys:
+    key = Key(digest(KEY), 'id', 'alice', limits=Limits(**limits))
+    return Keys({key.digest: key})
+
+
+def test_usage_is_counted_and_told_to_the_holder_of_the_key(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
+    upstream.on_completion(Answer('{"usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}}'))
+    client = make_wrapper(upstream.url, keys=limited()).client
+    for _ in range(2):
+        client.post('/v1/completions', **completion()).close()
+    client.post('/v1/completions', **completion(max_tokens=-1)).close()  # refused: costs nothing
+    told = client.get('/v1/usage', headers=AUTHORIZED).get_json()
+    assert (told['key'], told['tokens_today']) == ('alice', 24)
+    [row] = told['data']
+    assert (row['model'], row['requests'], row['prompt_tokens'], row['completion_tokens']) == ('m', 2, 14, 10)
+    assert client.get('/v1/usage').status_code == 401
+    for days in ('0', 'x', '-1', '1' * 9):
+        assert client.get(f'/v1/usage?days={days}', headers=AUTHORIZED).status_code == 400
+
+
+def test_refusal_by_a_limit_is_told_with_its_headers(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
+    upstream.on_completion(Answer('{"usage": {"prompt_tokens": 90, "completion_tokens": 20}}'))
+    client = make_wrapper(upstream.url, keys=limited(tokens_per_minute=100, requests_per_minute=50)).client
+    good = client.post('/v1/completions', **completion())
+    good.close()
+    assert good.headers['x-ratelimit-remaining-requests'] == '49'
+    refused = client.post('/v1/completions', **completion())
+    assert refused.status_code == 429 and refused.get_json()['error']['code'] == 'rate_limit_exceeded'
+    assert 1 <= int(refused.headers['Retry-After']) <= 8
+    assert refused.headers['x-ratelimit-remaining-tokens'] == '0'
+    assert len(upstream.completions()) == 1
+
+
+STREAM = (b': usage 3 1\ndata: {"choices": [{"text": "a"}]}\n\n: usage 3 2\ndata: {"choices": [{"text": "b"}]}\n\n'
+          b': ping\n\n: usage 3 2\ndata: [DONE]\n\n')
+
+
+def test_usage_of_a_stream_is_read_and_not_passed_on(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
+    upstream.on_completion(Answer(STREAM.decode(), content_type='text/event-stream'))
+    client = make_wrapper(upstream.url, keys=limited()).client
+    response = client.post('/v1/completions', **completion(stream=True))
+    assert response.data == re.sub(rb': usage [0-9 ]+\n', b'', STREAM)
+    response.close()
+    assert upstream.completions()[0].headers['x-sandle-usage'] == '1'
+    [row] = client.get('/v1/usage', headers=AUTHORIZED).get_json()['data']
+    assert (row['prompt_tokens'], row['completion_tokens']) == (3, 2)
