@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 
 import type { DocumentNode, Token } from '../document/tree'
-import { bestFor, compose, composeScored, idsBefore, type Item } from './compose'
+import { bestFor, compose, composeScored, endToScore, idsBefore, type Item } from './compose'
 
 let nextId = 0
 const token = (text: string, shown?: string): Token => ({ text, id: (nextId += 1), logprob: -1, top: [], ...(shown === undefined ? {} : { shown }) })
@@ -107,6 +107,22 @@ describe('the token view of a document', () => {
     const items = compose(path, null)
     expect(items).toHaveLength(4)
     expectSpelled(items, path)
+  })
+})
+
+describe('the part of a text that is worth scoring', () => {
+  const written = (by: string, ...texts: string[]): DocumentNode => ({ ...model(...texts), meta: { model: by, params: {}, finish: 'stop', usage: null, ttftMs: null, tps: null } })
+
+  it('ends where the rest is what the same model wrote', () => {
+    expect(endToScore([piece('user', 'ab'), written('m', ' c', ' d')], 'm')).toBe(2)
+    expect(endToScore([piece('user', 'ab'), written('m', ' c'), piece('user', 'd'), written('m', 'e')], 'm')).toBe(5)
+    expect(endToScore([piece('user', 'ab'), written('other', ' c')], 'm')).toBe(4)
+    expect(endToScore([piece('user', 'ab'), { ...written('m', ' c'), text: ' x' }], 'm')).toBe(4)
+  })
+
+  it('is all of it when nothing else is left', () => {
+    expect(endToScore([written('m', 'ab', 'c')], 'm')).toBe(3)
+    expect(endToScore([], 'm')).toBe(0)
   })
 })
 

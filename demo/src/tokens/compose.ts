@@ -110,6 +110,21 @@ export function compose(path: readonly DocumentNode[], scored: ScoredText | null
   return items
 }
 
+/**
+ * Where the part of the text ends that is worth scoring: what a model has written behind it has its probabilities, and the tokens are
+ * those that it wrote, which no tokenizer would find again for sure.
+ */
+export function endToScore(path: readonly DocumentNode[], model: string): number {
+  let end = 0
+  let at = 0
+  for (const { text, tokens, meta } of path) {
+    at += text.length
+    const isKnown = meta?.model === model && tokens.some(({ logprob }) => logprob !== null) && spelledLength(text, tokens) === text.length
+    if (!isKnown) end = at
+  }
+  return end > 0 ? end : at
+}
+
 /** A scored text by itself; none where its tokens do not spell it. */
 export function composeScored(scored: ScoredText): Item[] {
   const items: Item[] = []

@@ -6,6 +6,7 @@ import type { Sandbox } from '../composables/sandbox'
 import type { Token } from '../document/tree'
 import { tokens as t } from '../i18n/tokens'
 import { barsOf } from './bars'
+import { endToScore } from './compose'
 import { printed } from './printed'
 import { formatPercent } from './probability'
 
@@ -34,6 +35,12 @@ export class Scoring {
   private controller: AbortController | null = null
 
   constructor(private readonly sandbox: Sandbox) {}
+
+  /** The part of the document that is to be scored. */
+  get part(): string {
+    const { document: doc, settings } = this.sandbox
+    return doc.text.value.slice(0, endToScore(doc.pieces.value, settings.model))
+  }
 
   cancel(): void {
     this.controller?.abort()
@@ -65,7 +72,7 @@ export class Scoring {
       const best = token && barsOf(token, false)[0]
       return best ? t.askedNext(printed(best.alternative.text), formatPercent(best.probability)) : t.nothingNext
     }
-    const scored = await this.score(question === 'draft' ? this.draft.value : text, signal)
+    const scored = await this.score(question === 'draft' ? this.draft.value : this.part, signal)
     if (question === 'draft') {
       this.result.value = scored
       return '' // the figures speak for themselves
