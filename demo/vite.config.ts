@@ -5,6 +5,9 @@ import { defineConfig } from 'vitest/config'
 /** Paths that belong to the API or to its documentation; the page's own origin serves everything else. */
 const PROXIED = ['/v1', '/m/', '/health', '/ready', '/tokenize', '/detokenize', '/tokenizer_info', '/docs']
 
+/** The panels and dialogs with what is theirs alone, and the languages that are fetched when they are chosen. */
+const LATER = /\/src\/(components\/((Token|Tree|Compare|Code)Panel|(Help|Share)Dialog|tokens\/|tree\/|compare\/)|tokens\/|tree\/|compare\/|code\/|i18n\/(fr\/|tokens|tree|compare))/
+
 export default defineConfig(({ mode }) => {
   const target = loadEnv(mode, process.cwd(), 'VITE_').VITE_SANDLE_URL ?? 'http://127.0.0.1:8080'
   return {
@@ -18,6 +21,12 @@ export default defineConfig(({ mode }) => {
       // Data URIs would need `img-src data:`; every asset is a file of this origin.
       assetsInlineLimit: 0,
       modulePreload: false,
+      rolldownOptions: {
+        output: {
+          // What opens the page is one file; left to itself it would fall into five, each compressed by itself.
+          codeSplitting: { groups: [{ name: 'page', test: (id: string) => !LATER.test(id) }] },
+        },
+      },
     },
     test: { include: ['src/**/*.spec.ts'], environment: 'node' },
   }

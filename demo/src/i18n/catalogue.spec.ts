@@ -1,14 +1,15 @@
 /// <reference types="vite/client" />
 import { afterEach, describe, expect, it } from 'vitest'
 
-import { catalogue, formatCount, formatDecimal, language, plural } from './catalogue'
+import { catalogue, formatCount, formatDecimal, plural, useLanguage, type Translation } from './catalogue'
+import * as french from './fr'
 
 type Words = Readonly<Record<string, unknown>>
 
 /** Every catalogue of the page: `area.NAME` to its words in the language in use. */
 const CATALOGUES: readonly [string, Words][] = Object.entries(import.meta.glob<Words>('./*.ts', { eager: true }))
   .filter(([path]) => !path.includes('catalogue') && !path.includes('.spec'))
-  .flatMap(([path, module]) => Object.entries(module).map(([name, words]): [string, Words] => [`${path.slice(2, -3)}.${name}`, words as Words]))
+  .flatMap(([path, module]) => Object.entries(module).filter(([, words]) => typeof words === 'object').map(([name, words]): [string, Words] => [`${path.slice(2, -3)}.${name}`, words as Words]))
 
 /** Entries that are the same words in both languages. Add yours: the list is short, and each is meant. */
 const SAME_IN_BOTH: readonly string[] = [
@@ -17,10 +18,10 @@ const SAME_IN_BOTH: readonly string[] = [
   'settings.parameterLabels.top_p', 'settings.parameterLabels.top_k', 'settings.parameterLabels.min_p', 'settings.parameterLabels.logprobs',
 ]
 
-afterEach(() => { language.value = 'en' })
+afterEach(() => useLanguage('en'))
 
-function inLanguage<T>(chosen: 'en' | 'fr', read: () => T): T {
-  language.value = chosen
+async function inLanguage<T>(chosen: 'en' | 'fr', read: () => T): Promise<T> {
+  await useLanguage(chosen)
   return read()
 }
 
@@ -35,22 +36,25 @@ function samples(entry: unknown): string[] {
 }
 
 describe('the catalogues', () => {
-  it('are found', () => { expect(CATALOGUES.length).toBeGreaterThan(0) })
+  it('are there in French by their names, and no others', () => {
+    expect(Object.keys(french).sort()).toEqual(CATALOGUES.map(([name]) => name.replace(/.*\./, '')).sort())
+  })
 
   describe.each(CATALOGUES)('%s', (area, words) => {
-    it.each(Object.keys(words))('%s says something in both languages, and not the same', (name) => {
-      const [english, french] = (['en', 'fr'] as const).map((each) => inLanguage(each, () => samples(words[name])))
-      for (const text of [...(english ?? []), ...(french ?? [])]) {
+    it.each(Object.keys(words))('%s says something in both languages, and not the same', async (name) => {
+      const english = await inLanguage('en', () => samples(words[name]))
+      const translated = await inLanguage('fr', () => samples(words[name]))
+      for (const text of [...english, ...translated]) {
         expect(text).toEqual(expect.any(String))
         expect(text).not.toMatch(/undefined|NaN|\[object|^\s*$/)
       }
-      expect(french).toHaveLength(english?.length ?? -1)
-      const isSame = JSON.stringify(english) === JSON.stringify(french)
+      expect(translated).toHaveLength(english.length)
+      const isSame = JSON.stringify(english) === JSON.stringify(translated)
       expect(isSame, isSame ? 'the same in both languages' : 'listed as the same, and is not').toBe(SAME_IN_BOTH.includes(`${area}.${name}`))
     })
 
-    it('sets French as French is set', () => {
-      const texts = inLanguage('fr', () => Object.values(words).flatMap(samples))
+    it('sets French as French is set', async () => {
+      const texts = await inLanguage('fr', () => Object.values(words).flatMap(samples))
       for (const text of texts) {
         expect(text).not.toMatch(/[a-zà-ÿ]'/i) // the apostrophe is ’
         expect(text).not.toMatch(/[^\u202f\u00a0\d:/][;!?»](?:\s|$)/) // a narrow no-break space before these…
@@ -63,36 +67,37 @@ describe('the catalogues', () => {
 })
 
 describe('catalogue', () => {
-  const words = catalogue({
-    en: { hello: 'Hello', tokens: (count: number) => plural(count, 'token', 'tokens'), row: ['one', 'two'] },
-    fr: { hello: 'Bonjour', tokens: (count) => plural(count, 'jeton', 'jetons'), row: ['un', 'deux'] },
-  })
+  const words = catalogue('words', { hello: 'Hello', tokens: (count: number) => plural(count, 'token', 'tokens'), row: ['one', 'two'] })
 
-  it('reads the language in use', () => {
+  it('reads its English words where there are no others', async () => {
     const read = (): unknown[] => [words.hello, words.tokens(0), words.tokens(1), words.tokens(1234), words.row]
-    expect(inLanguage('en', read)).toEqual(['Hello', '0 tokens', '1 token', '1,234 tokens', ['one', 'two']])
-    expect(inLanguage('fr', read)).toEqual(['Bonjour', '0 jeton', '1 jeton', '1\u202f234 jetons', ['un', 'deux']])
+    expect(await inLanguage('en', read)).toEqual(['Hello', '0 tokens', '1 token', '1,234 tokens', ['one', 'two']])
+    expect((await inLanguage('fr', read)).slice(1, 4)).toEqual(['0 token', '1 token', '1\u202f234 tokens'])
   })
 
-  it('is held to English by the compiler', () => {
+  it('holds other languages to it by the compiler', () => {
+    type Words = Translation<{ text: 'one'; count: (count: number) => string; row: readonly ['one', 'two'] }>
+    const all = { text: 'un', count: (count: number) => `${count}`, row: ['un', 'deux'] as const }
+    const words: Words = all
+    expect(words.text).toBe('un')
     // @ts-expect-error an entry lacks
-    catalogue({ en: { a: 'one', b: 'two' }, fr: { a: 'un' } })
+    void ({ count: all.count, row: all.row } satisfies Words)
     // @ts-expect-error an entry is too many
-    catalogue({ en: { a: 'one' }, fr: { a: 'un', b: 'deux' } })
+    void ({ ...all, more: 'plus' } satisfies Words)
     // @ts-expect-error a text stands for a function
-    catalogue({ en: { a: (count: number) => `${count}` }, fr: { a: 'un' } })
+    void ({ ...all, count: 'un' } satisfies Words)
     // @ts-expect-error a function asks for other values
-    catalogue({ en: { a: (count: number) => `${count}` }, fr: { a: (name: string) => name } })
+    void ({ ...all, count: (name: string) => name } satisfies Words)
     // @ts-expect-error a row is shorter
-    catalogue({ en: { a: ['one', 'two'] }, fr: { a: ['un'] } })
+    void ({ ...all, row: ['un'] } satisfies Words)
     // @ts-expect-error nobody knows this entry
     expect(words.goodbye).toBeUndefined()
   })
 })
 
 describe('numbers', () => {
-  it('have the separators of their language', () => {
+  it('have the separators of their language', async () => {
     expect([formatCount(20000), formatDecimal(12.34, 1), formatDecimal(3, 2)]).toEqual(['20,000', '12.3', '3.00'])
-    expect(inLanguage('fr', () => [formatCount(20000), formatDecimal(12.34, 1), formatDecimal(3, 2)])).toEqual(['20\u202f000', '12,3', '3,00'])
+    expect(await inLanguage('fr', () => [formatCount(20000), formatDecimal(12.34, 1), formatDecimal(3, 2)])).toEqual(['20\u202f000', '12,3', '3,00'])
   })
 })

@@ -1,6 +1,7 @@
 /**
- * The words of the page in its languages. Each area of the page has a catalogue of its own in this folder; English decides which
- * entries there are, and the compiler holds every other language to them: none may lack, none may be more.
+ * The words of the page in its languages. Each area of the page has its English catalogues in this folder, and the page is built with
+ * them; another language has a folder of its own and is fetched when it is chosen. English decides which entries there are, and the
+ * compiler holds every other language to them: none may lack, none may be more.
  */
 import { shallowRef, watchEffect } from 'vue'
 
@@ -9,11 +10,15 @@ export type Language = 'en' | 'fr'
 /** Each language by its own name, so that those who read only that one find it. */
 export const LANGUAGES: Readonly<Record<Language, string>> = { en: 'English', fr: 'Français' }
 
+/** The words of a language, by the name of their catalogue. */
+type Words = Readonly<Record<string, object>>
+
+const FETCHED: Readonly<Record<Exclude<Language, 'en'>, () => Promise<Words>>> = { fr: () => import('./fr') }
+
 const STORAGE_KEY = 'sandle.language'
 
-/** The chosen language, else the first one of the browser's that the page speaks, else English. Outside a page it is English. */
-function initialLanguage(): Language {
-  if (typeof document === 'undefined') return 'en'
+/** The chosen language, else the first one of the browser's that the page speaks, else English. */
+export function initialLanguage(): Language {
   let stored: string | null = null
   try {
     stored = localStorage.getItem(STORAGE_KEY)
@@ -25,15 +30,25 @@ function initialLanguage(): Language {
 }
 
 /** The language in use; reading it makes what is read follow a change. */
-export const language = shallowRef<Language>(initialLanguage())
+export const language = shallowRef<Language>('en')
+
+/** Its words; empty for English, whose words stand in the catalogues. */
+const translation = shallowRef<Words>({})
 
 /** Keeps the document's `lang` in step; called once, by the page. */
 export function followLanguage(): void {
   watchEffect(() => { document.documentElement.lang = language.value })
 }
 
-export function chooseLanguage(chosen: Language): void {
+/** Brings a language into use. Throws where its words cannot be fetched; then the one in use stays. */
+export async function useLanguage(chosen: Language): Promise<void> {
+  translation.value = chosen === 'en' ? {} : await FETCHED[chosen]()
   language.value = chosen
+}
+
+/** The same for good: the page opens in it the next time. */
+export async function chooseLanguage(chosen: Language): Promise<void> {
+  await useLanguage(chosen)
   try {
     localStorage.setItem(STORAGE_KEY, chosen)
   } catch {
@@ -50,14 +65,14 @@ type Translated<English extends Entry> =
     : English extends readonly string[] ? { readonly [At in keyof English]: string }
       : English extends (...values: infer Values) => string ? (...values: Values) => string : never
 
-type Translation<English> = { readonly [Name in keyof English]: English[Name] extends Entry ? Translated<English[Name]> : never }
+export type Translation<English> = { readonly [Name in keyof English]: English[Name] extends Entry ? Translated<English[Name]> : never }
 
-/** Makes a catalogue; what it returns reads the entries of the language in use: `const t = catalogue({ en: {…}, fr: {…} })`, then `t.generate`. */
-export function catalogue<const English extends Readonly<Record<string, Entry>>>(
-  words: { en: English; fr: Translation<NoInfer<English>> },
-): Translation<English> {
-  const byLanguage: Readonly<Record<Language, object>> = words
-  return new Proxy(words.en as object, { get: (_, name) => Reflect.get(byLanguage[language.value], name) as unknown }) as Translation<English>
+/**
+ * Makes a catalogue of English words; what it returns reads the entries of the language in use: `const t = catalogue('t', {…})`, then
+ * `t.generate`. Another language has its words under the same name.
+ */
+export function catalogue<const English extends Readonly<Record<string, Entry>>>(name: string, english: English): Translation<English> {
+  return new Proxy(english as object, { get: (_, entry) => Reflect.get(translation.value[name] ?? english, entry) as unknown }) as Translation<English>
 }
 
 const PLURALS: Readonly<Record<Language, Intl.PluralRules>> = { en: new Intl.PluralRules('en'), fr: new Intl.PluralRules('fr') }

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest'
 
-import { language } from '../i18n/catalogue'
+import { useLanguage } from '../i18n/catalogue'
 import { formatFigure, formatLogprob, formatPercent, probabilityOf, stepClass, surprisalOf } from './probability'
 
-afterEach(() => { language.value = 'en' })
+afterEach(() => useLanguage('en'))
 
 describe('probabilities', () => {
   it('become steps of colour at round shares', () => {
@@ -26,8 +26,8 @@ describe('probabilities', () => {
     expect([12.3456, 1234567, 2.5e43, Infinity].map(formatFigure)).toEqual(['12.35', '1235000', '2.5E43', '∞'])
   })
 
-  it('are written as French writes them', () => {
-    language.value = 'fr'
+  it('are written as French writes them', async () => {
+    await useLanguage('fr')
     expect(formatPercent(0.6321)).toBe('63,2\u202f%')
     expect(formatLogprob(-0.459)).toBe('−0,46')
     expect(formatFigure(12.3456)).toBe('12,35')

@@ -1,0 +1,11 @@
+/** French, fetched when it is chosen: one export for every catalogue, by its name. */
+export * from './actions'
+export * from './compare'
+export * from './failures'
+export * from './page'
+export * from './presets'
+export * from './sessions'
+export * from './settings'
+export * from './share'
+export * from './tokens'
+export * from './tree'
