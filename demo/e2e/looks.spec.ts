@@ -61,6 +61,39 @@ const STATES: Readonly<Record<string, (sandbox: Sandbox) => Promise<void>>> = {
     await sandbox.button('Help').click()
     await expect(sandbox.page.getByRole('dialog')).toBeVisible()
   },
+  async 'tokens with bars'(sandbox) {
+    await sandbox.ask('Tell me [eight]')
+    await expect(sandbox.status).toHaveText(/^Finished/)
+    await sandbox.show('Tokens')
+    await expect(sandbox.token('␣me')).toBeVisible() // the prompt's tokens have come and push nothing any more
+    await sandbox.token('␣an').click()
+    await expect(sandbox.bars).toContainText('70.0 %')
+    await sandbox.page.getByRole('textbox', { name: 'Text to score' }).fill('a text to be scored')
+    await sandbox.button('Score this text').click()
+    await expect(sandbox.page.getByText(/^Perplexity/)).toBeVisible()
+  },
+  async 'tree with forks'(sandbox) {
+    await sandbox.ask('Twice')
+    await expect(sandbox.status).toHaveText(/^Finished/)
+    await sandbox.button('Redo previous').click()
+    await expect(sandbox.page.getByText('2/2').first()).toBeVisible()
+    await expect(sandbox.status).toHaveText(/^Finished/)
+    await sandbox.show('Tree')
+    await expect(sandbox.page.getByRole('treeitem').first()).toBeVisible()
+  },
+  async 'a comparison'(sandbox) {
+    await sandbox.prompt.fill('Tell me [eight]')
+    const panel = await sandbox.show('Compare')
+    for (const id of ['scripted', 'org/wordy']) await panel.getByRole('checkbox', { name: new RegExp(`^${id}`) }).check()
+    await panel.getByRole('button', { name: /^Compare/ }).click()
+    await expect(panel.getByText(/lighthouse/)).toHaveCount(2)
+    await expect(panel.getByText(/^Finished/).first()).toBeVisible()
+  },
+  async 'a link to share'(sandbox) {
+    await sandbox.prompt.fill('To be shared')
+    await sandbox.button('Share').click()
+    await expect(sandbox.page.getByRole('dialog').getByRole('textbox')).toHaveValue(/#s=/)
+  },
   async 'code'(sandbox) {
     await sandbox.ask('Hello')
     await expect(sandbox.status).toHaveText(/^Finished/)
@@ -75,6 +108,18 @@ for (const [name, reach] of Object.entries(STATES)) {
     await expectGoodLooks(sandbox)
   })
 }
+
+test('good looks: in French, in every view', { tag: '@narrow' }, async ({ sandbox, page }) => {
+  test.slow() // five scans
+  await sandbox.enter()
+  await sandbox.ask('Tell me [eight]')
+  await expect(sandbox.status).toHaveText(/^Finished/)
+  await page.getByRole('combobox', { name: 'Language' }).selectOption('Français')
+  for (const name of ['Tokens', 'Arbre', 'Comparer', 'Code', 'Écrire']) {
+    await page.getByRole('tab', { name, exact: true }).click()
+    await expectGoodLooks(sandbox)
+  }
+})
 
 test('nothing moves for those who want no motion', { tag: '@forced' }, async ({ sandbox, page }) => {
   await page.emulateMedia({ reducedMotion: 'reduce' })

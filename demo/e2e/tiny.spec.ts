@@ -61,6 +61,18 @@ test('a shared text goes on the same way in a browser that has never seen it', a
   await expect(other.prompt).toHaveValue(text)
 })
 
+test('the same seed says the same again, and the page says so', async ({ sandbox }) => {
+  await sandbox.enter()
+  await sandbox.number('Seed').fill('7')
+  await sandbox.number('Max tokens').fill('16')
+  await sandbox.ask('Once upon a time')
+  await expect(sandbox.status).toHaveText(/^Finished/, { timeout: 60_000 })
+  const text = await sandbox.prompt.inputValue()
+  await sandbox.button('Replay').click()
+  await expect(sandbox.status).toHaveText(/identical/i, { timeout: 60_000 })
+  await expect(sandbox.prompt).toHaveValue(text)
+})
+
 test('a text that makes sense is less of a surprise than the same words shuffled', async ({ sandbox, page }) => {
   await sandbox.enter()
   await sandbox.show('Tokens')
