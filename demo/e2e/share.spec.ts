@@ -39,7 +39,7 @@ test('a link carries text, settings and model, not the key, and runs nothing by 
 test('a link that is damaged opens nothing; one that is good does not take away what was there', async ({ sandbox, page, site }) => {
   await sandbox.enter()
   await sandbox.prompt.fill('My own text')
-  await page.waitForTimeout(900)
+  await page.waitForTimeout(3000)
   await page.goto('about:blank')
   await page.goto(`${site}/#s=%00broken`)
   await expect(sandbox.prompt).toHaveValue('My own text')
@@ -49,7 +49,7 @@ test('a link that is damaged opens nothing; one that is good does not take away 
   const link = await page.getByRole('dialog').getByRole('textbox').inputValue()
   await page.keyboard.press('Escape')
   await sandbox.prompt.fill('Something newer')
-  await page.waitForTimeout(900)
+  await page.waitForTimeout(3000)
   await page.goto('about:blank')
   await page.goto(link)
   await expect(sandbox.prompt).toHaveValue('My own text')

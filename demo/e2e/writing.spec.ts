@@ -104,7 +104,7 @@ test('the request is what the page shows, and nothing that the model cannot do',
   expect(scripted.server.asked[0]).toMatchObject({ authorization: 'Bearer scripted-key_1' })
   expect(scripted.server.asked[0]?.body).toEqual({
     model: 'scripted', prompt: 'Q\nA:', max_tokens: 33, temperature: 2, top_p: 0.05, seed: 0, top_k: 40, stop: ['\n', '"'], suffix: 'the end',
-    stream: true, stream_options: { include_usage: true },
+    logprobs: 5, return_token_ids: true, stream: true, stream_options: { include_usage: true },
   })
 
   await sandbox.model.selectOption('org/plain')
@@ -173,7 +173,7 @@ test('text and settings survive a reload; Export and Import carry them', async (
   await sandbox.ask('Kept')
   await expect(sandbox.prompt).toHaveValue('Kept one two three')
   await sandbox.number('Max tokens').fill('77')
-  await page.waitForTimeout(900)
+  await page.waitForTimeout(3000) // saved within half a second, and when the page has nothing else to do
   await page.reload()
   await expect(sandbox.prompt).toHaveValue('Kept one two three')
   await expect(sandbox.number('Max tokens')).toHaveValue('77')
