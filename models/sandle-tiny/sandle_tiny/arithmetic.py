@@ -84,7 +84,7 @@ def calculation(kind: str, a: int, sign: str, b: int, result: int, spoken: tuple
     )
     if max(a, b, result) <= 20:
         spelled = f'{in_words(a)} {word} {in_words(b)}'
-        cloze += [(f'{upper(spelled)} is', f' {in_words(result)}.'), (f'{spelled} is', f' {in_words(result)}.')]
+        cloze += [(f'{upper(spelled)} is', f' {in_words(result)}.'), (f'{spelled} is', f' {in_words(result)}.')] * 2
         if rng.random() < 0.25:
             name = in_words(result)
             return Fact(
@@ -172,7 +172,7 @@ def comparison_fact(rng: random.Random) -> Fact:
     word = rng.choice(('larger', 'bigger', 'greater', 'more') if is_larger else ('smaller', 'less', 'smaller'))
     right = max(a, b) if is_larger else min(a, b)
     key = f'{a}?{b}' if max(a, b) > 10 else ''
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         word = 'larger' if word == 'more' else 'smaller' if word == 'less' else word
         answer = 'Yes' if right == a else 'No'
         sign = word if right == a else {True: 'smaller', False: 'larger'}[is_larger]

@@ -180,7 +180,7 @@ def echo_block(rng: random.Random, phrases: Phrases) -> Case:
     """A pattern to take up from examples: the same word again, or a capital, or the word twice."""
     change: Callable[[str], str] = rng.choice((str, str.capitalize, lambda word: f'{word} {word}', str.upper))
     arrow = rng.choice((' -> ', ': ', ' = ', ' => '))
-    words = [made_up_word(rng) if rng.random() < 0.3 else phrases.word(rng).lower() for _ in range(rng.randint(3, 6))]
+    words = [phrases.word(rng).lower() for _ in range(rng.randint(3, 6))]
     lines = [f'{word}{arrow}{change(word)}' for word in words]
     last, mark = words[-1], arrow.rstrip(' ')
     prompt = '\n'.join(lines[:-1]) + f'\n{last}{mark}'
