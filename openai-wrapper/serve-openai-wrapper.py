@@ -1,6 +1,5 @@
 """Serves OpenAI's API in front of Sandle's backends, or of any OpenAI-style servers: keys, routing, pass-through."""
 
-import os
 import pathlib
 import sys
 
@@ -19,41 +18,14 @@ from wrapper_backend import Backend, parse_url
 from wrapper_counter import Counter
 from wrapper_exchange import Watcher
 from wrapper_forward import Forwarder, Timeouts
-from wrapper_keys import KEY_FILE_NAME, BadKeyError, Keys, generated_key, store
 from wrapper_limits import Limiter
 from wrapper_registry import Registry
-from wrapper_store import KeyStore, StoreError
 from wrapper_usage import UsageBook
 
 RESERVED_SHARE = 8  # one thread in so many is kept for what does not wait for a backend: /health, /v1/models, refusals
 WAITING_SHARE = 4  # one thread in so many may hold a request that waits for its key's turn
 FOLDER = click.Path(exists=True, file_okay=False, path_type=pathlib.Path)
 SECONDS = Seconds(0.1)
-
-
-def load_keys(auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None,
-              state_dir: pathlib.Path | None) -> Keys:
-    """Returns the keys; generates one if there is none, and prints it when it is new. Raises ClickException.
-
-    A key that was generated before stays good beside those of the key store, until its file is taken away.
-    """
-    if not auth_token and os.environ.get('SANDLE_AUTH_TOKEN', '-').strip() == '':
-        raise click.ClickException('--auth-token (SANDLE_AUTH_TOKEN) is empty: give a key, or leave it unset.')
-    try:
-        keys = Keys(store(auth_token), auth_token_file, None if state_dir is None else KeyStore(state_dir).good_keys)
-        is_kept = state_dir is not None and (state_dir / KEY_FILE_NAME).exists()
-        if not len(keys) or is_kept and not auth_token and auth_token_file is None:
-            key, is_new = generated_key(state_dir)
-            keys.accept(key)
-            kept = '' if state_dir is None else f' It is kept in {state_dir / KEY_FILE_NAME}.'
-            click.echo(f'Generated API key: {key}{kept}' if is_new else f'Using the API key generated before.{kept}')
-    except BadKeyError as error:
-        raise click.ClickException(f'Bad API key: {error}.') from None
-    except StoreError as error:
-        raise click.ClickException(f'Bad key store: {error}.') from None
-    except OSError as error:
-        raise click.ClickException(f'Cannot use the file {error.filename}: {error.strerror}.') from None
-    return keys
 
 
 @click.group(context_settings=CONTEXT_SETTINGS, invoke_without_command=True)
@@ -65,7 +37,7 @@ def load_keys(auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None,
 @click.option('-t', '--auth-token', metavar='KEY', multiple=True,
               help='An API key to accept; may be repeated. With no key here or in the file, one is generated.')
 @click.option('-f', '--auth-token-file', type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
-              help='File of API keys to accept as well, one a line, # for comments; changes are followed.')
+              help='File of API keys to accept as well: a line each, a key or a name and a key, # for comments.')
 @click.option('--keys-reload-s', type=SECONDS, default=2.0,
               help='Seconds within which a changed key file or key store is in force.')
 @click.option('-u', '--auth-token-is-user', is_flag=True,
@@ -107,7 +79,7 @@ def main(context: click.Context, backend_hf: str | None, backend_llama: str | No
         backends = [Backend(parse_url(url), connect_timeout_s) for url in urls]
     except ValueError as error:
         raise click.ClickException(f'Bad backend: {error}.') from None
-    keys = load_keys(auth_token, auth_token_file, state_dir)
+    keys = wrapper_admin.open_keys(auth_token, auth_token_file, state_dir)
     watcher = Watcher()
     registry = Registry(backends, watcher, frozenset(single_model) or None)
     forwarder = Forwarder(watcher, Timeouts(first_byte_timeout_s, idle_timeout_s),

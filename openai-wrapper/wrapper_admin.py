@@ -1,7 +1,8 @@
-"""The `keys` commands: who has a key of the key store, and what it opens. They work while the wrapper runs."""
+"""The keys that a wrapper starts with, and the `keys` commands, which change those of the store while it runs."""
 
 import datetime
 import json
+import os
 import pathlib
 import re
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import click
 
-from wrapper_keys import Limits
+from wrapper_keys import KEY_FILE_NAME, BadKeyError, Keys, Limits, generated_key, store
 from wrapper_store import KeyStore, StoreError
 from wrapper_usage import UsageBook
 
@@ -49,6 +50,31 @@ class Moment(Duration):
         if day.timestamp() <= time.time():
             self.fail(f'{value} is over.', param, ctx)
         return day.timestamp()
+
+
+def open_keys(auth_token: tuple[str, ...], auth_token_file: pathlib.Path | None,
+              state_dir: pathlib.Path | None) -> Keys:
+    """Returns the keys; generates one if there is none, and prints it when it is new. Raises ClickException.
+
+    A key that was generated before stays good beside those of the key store, until its file is taken away.
+    """
+    if not auth_token and os.environ.get('SANDLE_AUTH_TOKEN', '-').strip() == '':
+        raise click.ClickException('--auth-token (SANDLE_AUTH_TOKEN) is empty: give a key, or leave it unset.')
+    try:
+        keys = Keys(store(auth_token), auth_token_file, None if state_dir is None else KeyStore(state_dir).good_keys)
+        is_kept = state_dir is not None and (state_dir / KEY_FILE_NAME).exists()
+        if not len(keys) or is_kept and not auth_token and auth_token_file is None:
+            key, is_new = generated_key(state_dir)
+            keys.accept(key)
+            kept = '' if state_dir is None else f' It is kept in {state_dir / KEY_FILE_NAME}.'
+            click.echo(f'Generated API key: {key}{kept}' if is_new else f'Using the API key generated before.{kept}')
+    except BadKeyError as error:
+        raise click.ClickException(f'Bad API key: {error}.') from None
+    except StoreError as error:
+        raise click.ClickException(f'Bad key store: {error}.') from None
+    except OSError as error:
+        raise click.ClickException(f'Cannot use the file {error.filename}: {error.strerror}.') from None
+    return keys
 
 
 def state_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,7 +1,8 @@
 """Which keys are good, what each may do, and by which name it may be spoken of. Keys are held as SHA-256 digests only.
 
 Knows key files and the key store; knows nothing of HTTP. A key's id is the public part of `sk-<id>-<secret>`, or for
-any other key the first eight hex digits of its digest; a key of the store has a name, and the others' name is their id.
+any other key the first eight hex digits of its digest. Keys of the store have a name and those of a file may have one;
+the others' name is their id.
 """
 
 import hashlib
@@ -13,12 +14,13 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 KEY = re.compile(r'[!-~]+')  # visible ASCII: what an HTTP header carries unharmed
+NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._@-]{0,63}')  # by which logs speak of a key
 GENERATED_KEY = re.compile(r'sk-([A-Za-z0-9]{8})-[A-Za-z0-9_-]{43}')
 KEY_FILE_NAME = 'generated-key'
 
@@ -104,17 +106,24 @@ def generated_key(state_dir: Path | None) -> tuple[str, bool]:
 
 
 def parse_key_file(content: bytes) -> dict[bytes, Key]:
-    """Reads a key file: one key a line, `#` starts a comment line, blank lines are ignored. Raises BadKeyError."""
+    """Reads a key file: a key a line, or a name and a key; `#` begins a comment line, blank lines are ignored.
+
+    Several keys may have one name. Raises BadKeyError.
+    """
     result: dict[bytes, Key] = {}
     for number, line in enumerate(content.decode('utf-8-sig', 'replace').splitlines(), start=1):
-        key = line.strip()
-        if not key:
+        words = line.split()
+        if not words:
             logger.warning('line %d of the key file is blank and ignored', number)
-        elif not key.startswith('#'):
+        elif not words[0].startswith('#'):
+            *names, key = words
+            if len(names) > 1 or not all(NAME.fullmatch(name) for name in names):
+                raise BadKeyError(f'line {number} of the key file: it must hold a key, or a name and a key')
             try:
-                result |= store([key])
+                [stored] = store([key]).values()
             except BadKeyError as error:
                 raise BadKeyError(f'line {number} of the key file: {error}') from None
+            result[stored.digest] = replace(stored, name=names[0]) if names else stored
     return result
 
 

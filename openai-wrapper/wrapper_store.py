@@ -5,7 +5,6 @@ Statements take their values as parameters, always. Knows nothing of HTTP or of 
 """
 
 import json
-import re
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -13,10 +12,9 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from wrapper_keys import Key, Limits, digest, key_id, new_key
+from wrapper_keys import NAME, Key, Limits, digest, key_id, new_key
 
 FILE_NAME = 'keys.sqlite3'
-NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._@-]{0,63}')
 BUSY_TIMEOUT_S = 10.0  # to wait for another process that writes
 # Each brings the file from the version of its place to the next; PRAGMA user_version has the number of those done.
 MIGRATIONS = (

@@ -11,7 +11,7 @@ PING = b': ping\n\n'
 PING_INTERVAL_S = 15.0
 USAGE_HEADER = 'X-Sandle-Usage'
 """A request with it gets its usage so far before every event, for whoever accounts for streams that break off."""
-USAGE_LINE = re.compile(rb'^: usage (\d+) (\d+)\n', re.MULTILINE)
+USAGE_LINE = re.compile(rb'^: usage (\d+) (\d+)\r?\n', re.MULTILINE)
 """A comment, which clients ignore: tokens of the prompts, and tokens generated so far."""
 
 

@@ -1,5 +1,6 @@
 """Weights of 8 and 4 bits: what they are as numbers, and what a model with them answers."""
 
+import json
 import math
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from sandle.catalog import CatalogEntry
 from sandle.engine.runner import LoadError, Work
 
 EMBEDDED = Path(__file__).resolve().parents[2] / 'models/sandle-tiny'
-TEXT = 'Once upon a time, there was a little girl named Lily. She had a red ball. Q: What is the capital of France?'
+TEXTS = [json.loads(line)['text'] for line in (EMBEDDED / 'heldout.jsonl').read_text('utf-8').splitlines()[:20]]
 
 
 @pytest.mark.parametrize(('bits', 'worst'), [(8, 1 / 254), (4, 0.2)])
@@ -66,9 +67,12 @@ def test_embedded_model_is_nearly_as_good(bits: int, factor: float) -> None:
         loader = HfLoader([CatalogEntry('tiny', '', '', path=EMBEDDED)], LoadOptions(slots=1, bits=bits), Hardware())
         loaded = loader.load('tiny', lambda line: None)
         assert isinstance(loaded.runner, BatchedRunner)
-        tokens = loaded.tokenizer.encode(TEXT, True)
-        rows = loaded.runner.step([Work(0, 0, tokens, len(tokens))]).log_softmax(-1)
-        return math.exp(-float(rows[:-1].gather(1, torch.tensor(tokens[1:])[:, None]).mean()))
+        logprobs = []
+        for text in TEXTS:
+            tokens = loaded.tokenizer.encode(text, True)
+            rows = loaded.runner.step([Work(0, 0, tokens, len(tokens))]).log_softmax(-1)
+            logprobs.append(rows[:-1].gather(1, torch.tensor(tokens[1:])[:, None]))
+        return math.exp(-float(torch.cat(logprobs).mean()))
 
     assert perplexity(bits) <= factor * perplexity(None)
 

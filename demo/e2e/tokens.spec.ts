@@ -151,7 +151,8 @@ test('hostile tokens stay text', async ({ sandbox, page }) => {
 
 test('a pointer over a token opens its bars; a press keeps them', async ({ sandbox }) => {
   await written(sandbox, '[eight]')
-  await sandbox.show('Tokens')
+  const panel = await sandbox.show('Tokens')
+  await expect(panel).toContainText(/Scored, \d+ tokens/) // until then what lies under the pointer may move
   await sandbox.token('␣there').hover()
   await expect(sandbox.bars).toContainText(/token\s+␣there\s+62\.0 %/)
   await sandbox.token('␣lighthouse').click()

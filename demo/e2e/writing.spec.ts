@@ -173,7 +173,7 @@ test('text and settings survive a reload; Export and Import carry them', async (
   await sandbox.ask('Kept')
   await expect(sandbox.prompt).toHaveValue('Kept one two three')
   await sandbox.number('Max tokens').fill('77')
-  await page.waitForTimeout(3000) // saved within half a second, and when the page has nothing else to do
+  // At once: what is not stored yet is left behind for the next opening.
   await page.reload()
   await expect(sandbox.prompt).toHaveValue('Kept one two three')
   await expect(sandbox.number('Max tokens')).toHaveValue('77')

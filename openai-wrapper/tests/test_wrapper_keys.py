@@ -54,6 +54,15 @@ def test_key_file_blank_line_is_no_key(caplog: pytest.LogCaptureFixture) -> None
         'line 2 of the key file is blank and ignored', 'line 4 of the key file is blank and ignored']
 
 
+def test_key_file_may_name_its_keys() -> None:
+    names = {key.name for key in parse_key_file(b'alice secret-1\n  bob\tsecret-2 \nalice secret-3\nsecret-4').values()}
+    assert names == {'alice', 'bob', key_id('secret-4')}
+    for line in (b'two words too', b'\xc3\xa9lise secret', b'-x secret', b'name sec\xc3\xa9ret'):
+        with pytest.raises(BadKeyError, match='line 2') as error:
+            parse_key_file(b'good\n' + line)
+        assert 'sec' not in str(error.value)
+
+
 @given(st.binary(max_size=200))
 @example(b'\xff\xfe')
 def test_key_file_of_any_bytes_gives_good_keys_or_one_error(content: bytes) -> None:

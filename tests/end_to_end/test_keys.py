@@ -53,10 +53,10 @@ def test_key_file_is_followed(own: Own, client_of: ClientOf, stub: Server, tmp_p
     path.write_text('second\nthird\n')
     wait_for(lambda: is_good('third'), 2.5)
     assert not is_good('first')
-    path.write_text('fourth\nbad key\n')
+    path.write_text('fourth\nno such key\n')
     wait_for(lambda: 'refused' in wrapper.output, 2.5)
     assert is_good('third') and not is_good('fourth')
-    assert 'first' not in wrapper.output and 'bad key' not in wrapper.output
+    assert 'first' not in wrapper.output and 'such' not in wrapper.output
 
 
 def manage(folder: Path, *arguments: str) -> str:

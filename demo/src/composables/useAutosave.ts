@@ -1,6 +1,6 @@
 import { onScopeDispose, watch, type ShallowRef } from 'vue'
 
-import { storeSaved } from '../document/store'
+import { leaveBehind, storeSaved } from '../document/store'
 import { save } from '../document/transfer'
 import type { DocumentTree } from '../document/tree'
 import type { Settings } from '../settings/settings'
@@ -21,17 +21,28 @@ function whenIdle(work: () => void): void {
 export function useAutosave(tree: ShallowRef<DocumentTree>, settings: Settings): void {
   let timer: ReturnType<typeof setTimeout> | undefined
   let pauseMs = EVERY_MS
+  let storing = 0
 
   function saveNow(): void {
     clearTimeout(timer)
     timer = undefined
     const startMs = performance.now()
+    storing += 1
     void storeSaved(save(tree.value, settings, new Date()))
-      .then(() => { pauseMs = Math.min(MAX_PAUSE_MS, Math.max(EVERY_MS, (performance.now() - startMs) / SHARE)) })
+      .then(() => {
+        storing -= 1
+        pauseMs = Math.min(MAX_PAUSE_MS, Math.max(EVERY_MS, (performance.now() - startMs) / SHARE))
+      })
   }
 
   function saveIfPending(): void {
     if (timer !== undefined) saveNow()
+  }
+
+  function leave(): void {
+    if (timer === undefined && storing === 0) return
+    leaveBehind(save(tree.value, settings, new Date()))
+    saveIfPending()
   }
 
   function schedule(): void {
@@ -41,10 +52,10 @@ export function useAutosave(tree: ShallowRef<DocumentTree>, settings: Settings):
   watch(tree, schedule)
   watch(settings, schedule)
   document.addEventListener('visibilitychange', saveIfPending)
-  window.addEventListener('pagehide', saveIfPending)
+  window.addEventListener('pagehide', leave)
   onScopeDispose(() => {
     clearTimeout(timer)
     document.removeEventListener('visibilitychange', saveIfPending)
-    window.removeEventListener('pagehide', saveIfPending)
+    window.removeEventListener('pagehide', leave)
   })
 }

@@ -8,6 +8,8 @@ import { restore, type Restored, type Saved } from './transfer'
 
 const DATABASE = 'sandle'
 const STORE = 'sandboxes'
+/** Where a page that is being left puts what is not stored yet: IndexedDB takes time that such a page may not have. */
+const LEFT = 'sandle.left'
 /** Records of tabs closed long ago that are kept. */
 const KEEP = 20
 
@@ -53,8 +55,10 @@ async function records(mode: IDBTransactionMode): Promise<IDBObjectStore> {
 export async function loadSaved(): Promise<Restored | null> {
   try {
     tab ??= tabName()
+    const left = whatWasLeft()
+    if (left !== null) await put(left)
     const store = await records('readonly')
-    const own: unknown = await result(store.get(tab))
+    const own: unknown = left ?? await result(store.get(tab))
     return restore(unpack(own ?? newest(await result(store.getAll()))))
   } catch {
     return null
@@ -66,10 +70,30 @@ function newest(all: unknown[]): unknown {
   return all.reduce<unknown>((best, each) => (best === undefined || savedAt(each) > savedAt(best) ? each : best), undefined)
 }
 
+function whatWasLeft(): unknown {
+  const text = sessionStorage.getItem(LEFT)
+  return text === null ? null : JSON.parse(text)
+}
+
+/** For a page that is being left: keeps what is not stored yet for its next opening. */
+export function leaveBehind(saved: Saved): void {
+  try {
+    sessionStorage.setItem(LEFT, JSON.stringify(pack(saved)))
+  } catch {
+    // Too large, or forbidden: what was stored last has to do.
+  }
+}
+
+async function put(packed: unknown): Promise<void> {
+  tab ??= tabName()
+  await result((await records('readwrite')).put(packed, tab))
+  sessionStorage.removeItem(LEFT)
+}
+
 export async function storeSaved(saved: Saved): Promise<void> {
   try {
     tab ??= tabName()
-    await result((await records('readwrite')).put(pack(saved), tab))
+    await put(pack(saved))
     await prune(tab)
   } catch {
     // Unsaved: Export still works.

@@ -77,7 +77,7 @@ export function catalogue<const English extends Readonly<Record<string, Entry>>>
 
 const PLURALS: Readonly<Record<Language, Intl.PluralRules>> = { en: new Intl.PluralRules('en'), fr: new Intl.PluralRules('fr') }
 
-/** A count and its noun in the right number: "1 token", "0 tokens"; in French "0 jeton". */
+/** A count and its noun in the right number: "1 token", "0 tokens"; in French "0 token". */
 export function plural(count: number, one: string, other: string): string {
   return `${formatCount(count)} ${PLURALS[language.value].select(count) === 'one' ? one : other}`
 }
