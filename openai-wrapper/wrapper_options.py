@@ -1,0 +1,106 @@
+"""The wrapper's command-line options, and the settings that they make. Knows click; each has a row in
+docs/configuration.md."""
+
+import functools
+import pathlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from sandle.options import Seconds, server_options
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=pathlib.Path)
+NEW_FOLDER = click.Path(file_okay=False, path_type=pathlib.Path)
+SECONDS = Seconds(0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the options say: a field for each, by its name."""
+
+    backend_hf: str | None
+    backend_llama: str | None
+    backend_stub: str | None
+    backend_url: tuple[str, ...]
+    auth_token: tuple[str, ...]
+    auth_token_file: pathlib.Path | None
+    keys_reload_s: float
+    auth_token_is_user: bool
+    single_model: tuple[str, ...]
+    state_dir: pathlib.Path | None
+    connect_timeout_s: float
+    first_byte_timeout_s: float
+    idle_timeout_s: float
+    max_wait_s: float
+    pass_field: tuple[str, ...]
+    cors_origin: tuple[str, ...]
+    page_dir: pathlib.Path | None
+    docs_dir: pathlib.Path | None
+    threads: int
+    host: str
+    port: int
+    log_level: str
+    max_body_bytes: int
+    drain_timeout_s: float
+
+    @property
+    def backend_urls(self) -> list[str]:
+        """The URLs of all backends, as they were given."""
+        return [url for url in (self.backend_hf, self.backend_llama, self.backend_stub, *self.backend_url) if url]
+
+
+BACKENDS = [
+    click.option('--backend-hf', metavar='URL', help='URL of backend-hf.'),
+    click.option('--backend-llama', metavar='URL', help='URL of backend-llama.'),
+    click.option('--backend-stub', metavar='URL', help='URL of backend-stub.'),
+    click.option('--backend', 'backend_url', metavar='URL', multiple=True,
+                 help='URL of any OpenAI-style server; may be repeated. (SANDLE_BACKEND_URL)'),
+    click.option('-m', '--single-model', '--allow-model', metavar='MODEL', multiple=True,
+                 help='Serve this model only; may be repeated. The default is every model of every backend.'),
+    click.option('--connect-timeout-s', type=SECONDS, default=5.0, help='Seconds to connect to a backend.'),
+    click.option('--first-byte-timeout-s', type=SECONDS, default=600.0,
+                 help='Seconds until a backend begins to answer.'),
+    click.option('--idle-timeout-s', type=SECONDS, default=120.0, help='Seconds of silence within an answer.'),
+]
+KEYS = [
+    click.option('-t', '--auth-token', metavar='KEY', multiple=True,
+                 help='An API key to accept; may be repeated. With no key here or in the file, one is generated.'),
+    click.option('-f', '--auth-token-file', type=FILE,
+                 help='File of API keys to accept as well: a line each, a key or a name and a key, # for comments.'),
+    click.option('--keys-reload-s', type=SECONDS, default=2.0,
+                 help='Seconds within which a changed key file or key store is in force.'),
+    click.option('-u', '--auth-token-is-user', is_flag=True,
+                 help="Send the name of the client's key (never the key) to the backend as the request's user."),
+    click.option('--state-dir', type=NEW_FOLDER,
+                 help='Folder for what outlives the process: the generated key and the key store.'),
+]
+REQUESTS = [
+    click.option('--max-wait-s', type=SECONDS, default=60.0,
+                 help='Seconds that a request waits while its key has as many running as it may have; then a 429.'),
+    click.option('--pass-field', metavar='NAME', multiple=True,
+                 help="A request field beyond the API's to pass on to backends; may be repeated."),
+    click.option('--threads', type=click.IntRange(8), default=640,
+                 help='Requests at once; one in eight is kept free for short ones, and more get a 503.'),
+]
+PAGE = [
+    click.option('--cors-origin', metavar='ORIGIN', multiple=True,
+                 help='An origin whose pages may use the API, * for any; may be repeated. The default is none.'),
+    click.option('--page-dir', type=FOLDER, help='Folder of the built web page, to serve it without nginx.'),
+    click.option('--docs-dir', type=FOLDER, help='Folder of the built documentation, to serve it at /docs/.'),
+]
+
+
+def with_settings(function: Callable[[click.Context, Settings], None]) -> Callable[..., None]:
+    """Gives a command all options, and calls it with what they say."""
+
+    @functools.wraps(function)
+    def command(**values: Any) -> None:
+        function(click.get_current_context(), Settings(**values))
+
+    decorated: Callable[..., None] = server_options(command)
+    for option in reversed([*BACKENDS, *KEYS, *REQUESTS, *PAGE]):
+        decorated = option(decorated)
+    return decorated
