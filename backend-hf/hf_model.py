@@ -114,7 +114,7 @@ class HfLoader:
     def _tokenizer(self, folder: Path, model: Any) -> HfTokenizer:  # Any: transformers' models share no typed base
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **FROM_FOLDER)
-        except Exception as error:  # an edge, as in `load`
+        except Exception as error:  # an edge: a library's own errors over a tokenizer's files have no list either
             raise LoadError(f"{folder}: the tokenizer cannot be loaded: {_cause(error)}") from error
         return HfTokenizer(tokenizer, special_ids(model, tokenizer))
 

@@ -72,8 +72,7 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        # torch leaves its own constructor without types
-        self._stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # no types
         self._pool = torch.cuda.graph_pool_handle()
 
     def record(self, compute: Compute) -> Recording:

@@ -70,7 +70,7 @@ def exchange(fault: Fault | None) -> Fault:
     environ = flask.request.environ
     if fault is not None:
         environ[FAULT_KEY] = fault
-    return environ.get(FAULT_KEY, NO_FAULT)  # type: ignore[no-any-return]
+    return environ.get(FAULT_KEY, NO_FAULT)  # type: ignore[no-any-return]  # WSGI's environ holds anything
 
 
 def add_faults(app: flask.Flask, engine: StubEngine, lifecycle: http.Lifecycle) -> None:
@@ -98,4 +98,5 @@ def add_faults(app: flask.Flask, engine: StubEngine, lifecycle: http.Lifecycle) 
     app.add_url_rule('/faults', view_func=get_faults)
     app.add_url_rule('/faults', view_func=post_faults, methods=['POST'])
     app.add_url_rule('/faults', view_func=delete_faults, methods=['DELETE'])
-    app.wsgi_app = FaultMiddleware(app.wsgi_app, lambda: lifecycle.is_draining)  # type: ignore[method-assign]
+    middleware = FaultMiddleware(app.wsgi_app, lambda: lifecycle.is_draining)
+    app.wsgi_app = middleware  # type: ignore[method-assign]  # Flask's own way to add one

@@ -69,7 +69,7 @@ class ProcessTree:
         self._process.wait()
         until_s = time.perf_counter() + GRACE_S
         while self.rss_bytes() and time.perf_counter() < until_s:
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks
 
     def _members(self) -> Iterator[tuple[Path, list[str]]]:
         """Yields the processes of the session, each with the fields of its stat file that follow the name."""

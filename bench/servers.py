@@ -150,7 +150,7 @@ def _wait_until_ready(url: str, kind: ServerKind, processes: ProcessTree) -> Non
                     return
             if processes.has_ended():
                 break
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks
     raise ServerError(f'it did not become ready\n{_tail(processes)}')
 
 

@@ -127,7 +127,7 @@ def left_in_engine(url: str) -> float:
     """Returns the sequences that run or wait once every client is gone, after some time to notice it."""
     until_s = time.monotonic() + DRAIN_S
     while (left := metrics(url)['sandle_sequences']) and time.monotonic() < until_s:
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks
     return left
 
 

@@ -85,7 +85,8 @@ def read_json() -> dict[str, object]:
 
 def client_disconnected() -> Callable[[], bool]:
     """Returns a function that tells whether the client of the request at hand has gone; it may be called later on."""
-    return flask.request.environ.get('waitress.client_disconnected', lambda: False)  # type: ignore[no-any-return]
+    found: Callable[[], bool] = flask.request.environ.get('waitress.client_disconnected', lambda: False)
+    return found
 
 
 def error_body(error: errors.ApiError) -> flask.Response:

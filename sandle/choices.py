@@ -60,7 +60,8 @@ class ChoiceWriter:
     def take(self, index: int) -> CompletionChoice:
         """Returns everything gathered since the last call, as a choice with that index."""
         choice = CompletionChoice(
-            text=''.join(self._text), index=index, finish_reason=self.finish_reason,  # type: ignore[arg-type]
+            text=''.join(self._text), index=index,
+            finish_reason=self.finish_reason,  # type: ignore[arg-type]  # FinishReason's values are the protocol's
             logprobs=None if self._request.logprobs is None else self._logprobs())
         if self._request.return_token_ids:
             choice.token_ids = [token.id for token in self._tokens]

@@ -49,7 +49,7 @@ def wait_for_client() -> str:
     """Waits until the client has gone, and logs that."""
     is_gone = http.client_disconnected()
     while not is_gone():
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks
     logging.getLogger('test').info('the client has gone')
     return ''
 

@@ -38,7 +38,7 @@ class Served:
             for part in (data, *more):
                 with contextlib.suppress(ConnectionError):
                     connection.sendall(part)
-                time.sleep(0.05)
+                time.sleep(0.05)  # so that the parts arrive apart
             connection.settimeout(1)
             received = b''
             try:
@@ -55,7 +55,7 @@ class Served:
         deadline_s = time.monotonic() + PATIENCE_S
         while not any(words in line for line in self.lines):
             assert time.monotonic() < deadline_s, self.lines
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks at the log
 
 
 @contextlib.contextmanager
@@ -290,7 +290,7 @@ def test_what_was_written_leaves_before_the_process_ends() -> None:
         time.sleep(0.3)  # as much as fits waits in buffers, the rest in the server
         server.process.send_signal(signal.SIGTERM)
         server.wait_for_line('draining')
-        time.sleep(0.2)
+        time.sleep(0.2)  # a client that reads late
         while piece := connection.recv(2 ** 20):
             received += piece
         assert len(received.partition(b'\r\n\r\n')[2]) == BIG

@@ -134,10 +134,21 @@ class FakeHub:
         return None
 
 
+class HubServer(http.server.ThreadingHTTPServer):
+    """Serves the fake Hub on a free port."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(('127.0.0.1', 0), HubHandler)
+        self.hub = FakeHub(f'http://127.0.0.1:{self.server_address[1]}')
+
+
 class HubHandler(http.server.BaseHTTPRequestHandler):
-    """One request to the fake Hub, which is its server's `hub`."""
+    """One request to the fake Hub."""
 
     protocol_version = 'HTTP/1.1'
+    server: HubServer
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -146,7 +157,7 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
-        hub: FakeHub = self.server.hub  # type: ignore[attr-defined]
+        hub = self.server.hub
         path = urllib.parse.unquote(urllib.parse.urlparse(self.path).path)
         hub.requested.append(f'{self.command} {path}')
         if match := re.fullmatch(r'/api/models/(.+?)/discussions', path):
@@ -185,7 +196,7 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
                                     'Content-Type': 'application/octet-stream'})
         if self.command == 'GET':
             for start in range(0, len(data), 65536):
-                time.sleep(hub.chunk_delay_s)
+                time.sleep(hub.chunk_delay_s)  # a slow line, when a test asks for one
                 self.wfile.write(data[start:start + 65536])
 
     def _json(self, status: int, body: object) -> None:
@@ -212,10 +223,8 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
     """A Hub on the loopback that the client in this process uses, with a cache of its own."""
     from huggingface_hub import constants
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), HubHandler)
-    fake = FakeHub(f'http://127.0.0.1:{server.server_address[1]}')
-    server.hub = fake  # type: ignore[attr-defined]
-    server.daemon_threads = True
+    server = HubServer()
+    fake = server.hub
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     point_client_at(monkeypatch, fake.url, tmp_path / 'hub-cache')
@@ -289,7 +298,7 @@ class Backend:
             if result := condition():
                 return result
             assert self.process.poll() is None, f'the backend ended: {self.log()}'
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks at another process
         raise AssertionError(f'waited in vain: {self.log()}')
 
     def terminate(self) -> None:

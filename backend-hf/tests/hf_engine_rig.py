@@ -29,7 +29,7 @@ def running(folder: Path, slots: int = 3, max_batch_tokens: int = 16,
         deadline_s = time.monotonic() + PATIENCE_S
         while not engine.is_ready():
             assert time.monotonic() < deadline_s, engine.models()
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks at the engine's thread
         yield engine
     finally:
         engine.shutdown()

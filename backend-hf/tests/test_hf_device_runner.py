@@ -33,14 +33,14 @@ def make(family: str = 'llama', slots: int = 4, recorder: Recorder | None = None
     return DeviceRunner(describe(model, CONTEXT), torch.float32, slots, CPU, recorder, is_alone)
 
 
-class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types for it
     """A recorder that keeps operations with their tensors, as a CUDA graph does: nothing of Python runs in a replay.
 
     What would make a graph wait for the host, or read from it, is refused as a GPU refuses it.
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
         self.recordings = 0
         self.operations: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
 

@@ -126,7 +126,7 @@ def test_context_is_the_models_and_no_more_than_the_cap(folder: Path, cap: int |
 
 
 def parameters(loaded: LoadedModel) -> list[torch.nn.Parameter]:
-    return list(loaded.runner._model.parameters())  # type: ignore[attr-defined]
+    return list(loaded.runner._model.parameters())  # type: ignore[attr-defined]  # a runner hides its model
 
 
 @NEEDS_KERNELS
@@ -136,7 +136,7 @@ def test_number_format_is_the_one_chosen(folder: Path, dtype: str, expected: tor
     """Whatever the file says: the original took fp16 everywhere."""
     change_json(folder / 'config.json', dtype='float16')
     loaded = load(folder, LoadOptions(dtype=dtype, slots=1), Hardware(has_fast_cpu_bf16=True))
-    assert loaded.runner.dtype is expected  # type: ignore[attr-defined]
+    assert loaded.runner.dtype is expected  # type: ignore[attr-defined]  # not part of what a runner shows
     assert logits(loaded, [1, 2, 3]).dtype is torch.float32
 
 
@@ -163,7 +163,7 @@ def test_what_does_not_fit_is_offloaded_and_gives_the_same_logits(folder: Path, 
 @NEEDS_KERNELS
 def test_released_model_is_gone_from_memory(folder: Path) -> None:
     loaded = load(folder)
-    reference = weakref.ref(loaded.runner._packer.kept[0])  # type: ignore[attr-defined]
+    reference = weakref.ref(loaded.runner._packer.kept[0])  # type: ignore[attr-defined]  # hidden, too
     loaded.runner.release()
     gc.collect()
     assert reference() is None

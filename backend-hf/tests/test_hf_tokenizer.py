@@ -183,7 +183,7 @@ def test_other_vocabularies_are_decoded_as_their_decoder_does(decoder: Any, name
     assert joined(ours, [0, 1, 2]) == text
 
 
-class CharacterTokenizer(transformers.PreTrainedTokenizer):  # type: ignore[misc]
+class CharacterTokenizer(transformers.PreTrainedTokenizer):  # type: ignore[misc]  # without types
     """A tokenizer in plain Python, as the library's slow ones are: a character a token."""
 
     def __init__(self, **options: Any) -> None:

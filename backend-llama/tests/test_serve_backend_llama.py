@@ -45,7 +45,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
         while time.monotonic() < deadline_s:
             if match := re.search(r'listening on (http://\S+)', log.read_text()):
                 return match[1]
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks
         raise AssertionError(log.read_text())
 
     yield run

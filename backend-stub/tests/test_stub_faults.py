@@ -54,7 +54,7 @@ def wait_for_counters(url: str, **expected: int) -> None:
         if all(counters[name] == value for name, value in expected.items()):
             return
         assert time.monotonic() < deadline_s, counters
-        time.sleep(0.02)
+        time.sleep(0.02)  # between two looks
 
 
 @pytest.mark.parametrize(('directive', 'expected'), [

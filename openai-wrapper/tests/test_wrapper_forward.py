@@ -332,7 +332,7 @@ def test_client_slower_than_the_idle_timeout_is_no_fault_of_the_backend(make_wra
     response = make_wrapper(upstream.url, idle_s=0.2).client.post('/v1/completions', **completion(stream=True))
     pieces = response.iter_encoded()
     body = next(pieces)
-    time.sleep(0.5)
+    time.sleep(0.5)  # longer than the idle timeout
     assert body + b''.join(pieces) == FIRST + sse.DONE
 
 

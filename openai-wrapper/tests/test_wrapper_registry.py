@@ -40,7 +40,7 @@ def test_dead_slow_and_hanging_backends_delay_nobody(make_wrapper: Callable[...,
     hanging.scripts['/v1/models'] = hanging.wait_until_client_leaves
     wrapper = make_wrapper(hanging.url, DEAD, good.url)
     assert ids(wrapper) == ['m']
-    time.sleep(FIRST_POLL_WAIT_S)
+    time.sleep(FIRST_POLL_WAIT_S)  # in which answers may be slow
     for path in ('/v1/models', '/v1/models/m', '/v1/models/unknown', '/ready'):
         took_s = []
         for _ in range(3):  # a busy machine may be slow now and then

@@ -92,9 +92,9 @@ def test_a_broken_answer_is_an_error(reads: tuple[bytes, ...]) -> None:
 def test_bodies_have_prompts_of_the_asked_length_that_share_what_they_shall() -> None:
     for dialect in (IDS, TEXT):
         prompts = [body['prompt'] for body in bodies(Case('x', 1, 3, 8, shared_tokens=5), dialect, 'seed')]
-        assert [len(prompt) for prompt in prompts] == [13] * 3  # type: ignore[arg-type]
+        assert [len(prompt) for prompt in prompts] == [13] * 3  # type: ignore[arg-type]  # JSON has no type
         for one, other in pairwise(prompts):
-            assert one[:5] == other[:5] and one[5:] != other[5:]  # type: ignore[index]
+            assert one[:5] == other[:5] and one[5:] != other[5:]  # type: ignore[index]  # as above
 
 
 def test_bodies_differ_by_seed_alone() -> None:

@@ -153,7 +153,7 @@ def check_disconnect(stack: Stack) -> None:
             if request_id in line and (found := re.search(r'reason=(\S+)', line)):
                 assert re.search('cancel|client|gone', found[1]), f'the request ended as {found[1]}'
                 return
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks
     raise AssertionError('the backend has not noticed within 5 s')
 
 

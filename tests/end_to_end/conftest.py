@@ -52,6 +52,7 @@ def own() -> Iterator[Callable[..., Server]]:
     """Returns a function that starts a server for this test alone, and waits until it is ready."""
     with ExitStack() as stack:
         def start(script: str, *arguments: str, **options: object) -> Server:
+            # The options are its own; a type for them would say them twice.
             context: AbstractContextManager[Server] = serve(script, *arguments, **options)  # type: ignore[arg-type]
             server = stack.enter_context(context)
             with closing(Client(server.url)) as client:

@@ -108,11 +108,11 @@ class Client:
 
     def get(self, path: str, **options: object) -> requests.Response:
         """Sends a GET request."""
-        return self._session.get(self.url + path, timeout=30, **options)  # type: ignore[arg-type]
+        return self._session.get(self.url + path, timeout=30, **options)  # type: ignore[arg-type]  # as its own
 
     def post(self, path: str, **options: object) -> requests.Response:
         """Sends a POST request."""
-        return self._session.post(self.url + path, timeout=30, **options)  # type: ignore[arg-type]
+        return self._session.post(self.url + path, timeout=30, **options)  # type: ignore[arg-type]  # as its own
 
     def complete(self, prompt: object = 'Hello', **fields: object) -> requests.Response:
         """Asks for a completion of the model `stub`."""
@@ -177,5 +177,5 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 5.0) -> float:
     started_s = time.monotonic()
     while not condition():
         assert time.monotonic() - started_s < timeout_s, f'it did not come about within {timeout_s} s'
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks
     return time.monotonic() - started_s

@@ -153,5 +153,5 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 3.0) -> bool:
     while not condition():
         if time.monotonic() > end_s:
             return False
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks
     return True

@@ -24,7 +24,7 @@ def test_client_that_leaves_frees_the_backend(wrapper: Server, direct: Client, i
     with socket.create_connection(('127.0.0.1', wrapper.port), timeout=5) as sock:
         sock.sendall(request_bytes(body.encode()).replace(b'Connection: close\r\n', b''))
         wait_for(lambda: faults(direct)[0] == 1)
-        time.sleep(0.2)
+        time.sleep(0.2)  # long enough to be dropped by mistake
         assert faults(direct)[0] == 1
     assert wait_for(lambda: faults(direct)[0] == 0) < UNTIL_FREE_S
     assert faults(direct)[1] == cancelled + 1

@@ -50,7 +50,7 @@ def test_errors_are_its_own_classes(api: openai.OpenAI, fields: dict[str, object
                                     error: type[openai.APIStatusError]) -> None:
     request: dict[str, object] = {'model': 'stub', 'prompt': 'Hello', **fields}
     with pytest.raises(error) as raised:
-        api.completions.create(**request)  # type: ignore[call-overload]
+        api.completions.create(**request)  # type: ignore[call-overload]  # wrong on purpose
     assert raised.value.request_id and raised.value.body is not None
 
 

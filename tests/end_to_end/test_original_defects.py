@@ -44,7 +44,7 @@ def test_usage_was_zeros(client: Client) -> None:
 def test_listing_models_waited_behind_a_long_generation(client: Client, client_of: ClientOf, wrapper: Server) -> None:
     long = threading.Thread(target=lambda: client.complete('!fault tokens=20 delay=0.1', max_tokens=20))
     long.start()
-    time.sleep(0.3)
+    time.sleep(0.3)  # until it is generating
     assert quickest(lambda: client_of(wrapper).get('/v1/models')) < 0.3
     assert long.is_alive()
     long.join()

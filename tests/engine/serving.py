@@ -21,7 +21,7 @@ def eventually(is_true: Callable[[], bool]) -> None:
     deadline_s = time.monotonic() + PATIENCE_S
     while not is_true():
         assert time.monotonic() < deadline_s, 'it did not come about'
-        time.sleep(0.005)
+        time.sleep(0.005)  # between two looks
 
 
 def request(prompt: str | tuple[int, ...] = 'ab', model: str = 'first', *, candidates: int = 1, echo: bool = False,

@@ -265,7 +265,7 @@ def test_end_says_how_long_a_request_waited_for_its_slot(start: Started) -> None
     engine = ready(start, loader)
     loader.runners['first'].gate = gate = threading.Event()
     first, second = engine.submit(request()), engine.submit(request())
-    time.sleep(0.05)
+    time.sleep(0.05)  # the time that is measured below, as is the next
     assert second.cancel().queue_s is None
     third = engine.submit(request())
     time.sleep(0.05)

@@ -1,7 +1,6 @@
 """Requests with a suffix: the prompt that they become, what ends the answer, and models that cannot fill in."""
 
 import dataclasses
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -11,6 +10,7 @@ from sandle import errors
 from sandle.engine.engine import Delta, Finished, GenerationRequest, ModelInfo, ModelStatus, SamplingParams
 from sandle.engine.loop import EngineLoop, EngineOptions
 from tests.engine.scripted import BOS, MIDDLE, PREFIX, SUFFIX, ScriptedLoader
+from tests.engine.serving import eventually
 
 REQUEST = GenerationRequest('id', 'm', ('ab',), SamplingParams(max_tokens=4, temperature=0.0), suffix='cd',
                             add_special_tokens=False)
@@ -28,10 +28,7 @@ def engine_of(can_infill: bool) -> Iterator[EngineLoop]:
     info = ModelInfo('m', '', '', 0, ModelStatus.AVAILABLE, frozenset({'echo'}))
     engine = EngineLoop([info], loader, 'm', EngineOptions())
     try:
-        deadline_s = time.monotonic() + 10
-        while not engine.is_ready():
-            assert time.monotonic() < deadline_s
-            time.sleep(0.005)
+        eventually(engine.is_ready)
         yield engine
     finally:
         engine.shutdown()

@@ -5,7 +5,6 @@ The definition looks at everything generated at once; the engine sees one token 
 
 import dataclasses
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -18,6 +17,7 @@ from sandle.engine.loop import EngineLoop, EngineOptions
 from sandle.engine.runner import LoadedModel
 from sandle.engine.text import Detokenizer, StopFinder
 from tests.engine.scripted import EOS, ByteTokenizer, ScriptedLoader
+from tests.engine.serving import eventually
 
 # Besides the single bytes: pieces as vocabularies have them, some of which end or begin within a character.
 PIECES = [b'ab', b'b\n', b'\n\n', b' stop', b'aaa', '€'.encode()[:2], '€'.encode()[2:] + b'b', '😀'.encode()[1:3],
@@ -101,10 +101,7 @@ def spoken() -> Iterator[tuple[EngineLoop, PieceLoader]]:
     loader = PieceLoader()
     engine = EngineLoop([ModelInfo('pieces', '', '', 0, ModelStatus.AVAILABLE, frozenset())], loader, 'pieces',
                         EngineOptions())
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not engine.is_ready():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.005)
+    eventually(engine.is_ready)
     yield engine, loader
     engine.shutdown()
 

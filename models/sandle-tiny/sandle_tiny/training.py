@@ -184,7 +184,7 @@ def train_step(
     total_weight = float(rows.weights[:, 1:].sum())
     mine = Rows(rows.ids[rank::workers], rows.weights[rank::workers], rows.owner[rank::workers])
     loss = loss_of(model, mine, total_weight)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
     sum_gradients(model)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for tool in tools:
@@ -197,4 +197,5 @@ def train_step(
 def train(plan: Plan, folder: pathlib.Path) -> None:
     """Trains with the folder's tokenizer, and saves the weights there."""
     with tempfile.TemporaryDirectory() as meeting:
+        # torch has no type for it
         spawn(work, args=(plan, folder, f'{meeting}/meeting'), nprocs=plan.workers)  # type: ignore[no-untyped-call]
