@@ -20,6 +20,7 @@ from wrapper_counter import Counter
 from wrapper_exchange import Watcher
 from wrapper_forward import Forwarder, Timeouts
 from wrapper_limits import Limiter
+from wrapper_metrics import Metrics
 from wrapper_options import Settings, with_settings
 from wrapper_registry import Registry
 from wrapper_usage import UsageBook
@@ -45,8 +46,9 @@ def main(context: click.Context, settings: Settings) -> None:
     lifecycle = Lifecycle()
     book = UsageBook(settings.state_dir)
     limiter = Limiter(book.tokens_today, settings.threads // WAITING_SHARE, settings.max_wait_s)
-    app = wrapper_app.create_app(lifecycle, keys, registry, forwarder, Counter(limiter, book), wrapper_app.Policy(
-        frozenset(settings.pass_field), settings.auth_token_is_user, settings.cors_origin, pages))
+    app = wrapper_app.create_app(
+        lifecycle, keys, registry, forwarder, Counter(limiter, book), Metrics(lifecycle, registry, limiter, book),
+        wrapper_app.Policy(frozenset(settings.pass_field), settings.auth_token_is_user, settings.cors_origin, pages))
     keys.watch(settings.keys_reload_s)
     registry.start()
     book.start()

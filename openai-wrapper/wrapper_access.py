@@ -1,31 +1,47 @@
-"""What is remembered of a request until its end, and the one line in the log that it then becomes."""
+"""What is remembered of a request until its end, and the one line in the log that it then becomes.
+
+Whoever wants to know of requests that have ended (the log, the metrics, the traces) is given their records.
+"""
 
 import logging
+import re
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import flask
 
+from sandle import errors
 from wrapper_keys import Key
 from wrapper_usage import NOTHING, Usage
 
 logger = logging.getLogger(__name__)
 
 MAX_LOGGED_CHARACTERS = 200
+QUIET_ROUTES = frozenset({'/health', '/ready', '/metrics'})  # asked every few seconds
+ENDED = 'ended'
 
 
 @dataclass(slots=True)
 class Record:
-    """One request. Written by the thread of the request."""
+    """One request. Written by the thread of the request.
+
+    `route` is the rule that its address fits, without what the client chose of it. `reason` says how it ended: ENDED,
+    or the code of an error. Durations count from `started_s`; `first_token_s` is a stream's.
+    """
 
     method: str
     path: str
+    route: str = 'unknown'
     started_s: float = field(default_factory=time.monotonic)
     key: Key | None = None
     model: str = '-'
     status: int = 0
     sent_bytes: int = 0
-    reason: str = '-'
+    reason: str = ''
+    seconds: float = 0.0
+    first_token_s: float | None = None
     usage: Usage | None = None  # as the backend has told it so far
     events: int = 0  # of a stream
     headers: dict[str, str] = field(default_factory=dict)  # that the response gets, whatever becomes of the request
@@ -44,17 +60,40 @@ class Record:
         """The name by which the key is spoken of, `-` for a request without one."""
         return '-' if self.key is None else self.key.name
 
+    def settle(self, is_stream: bool) -> None:
+        """Fixes what is known only now that the request has ended."""
+        self.seconds = time.monotonic() - self.started_s
+        if self.reason:
+            return
+        if is_stream:  # its body was not even asked for
+            self.reason = errors.ClientGoneError.code
+        else:
+            self.reason = ENDED if self.status < 400 else 'backend_error'
+
+
+Observer = Callable[[Record], None]
+
 
 def record() -> Record:
     """Returns the record of the request at hand, which begins when it is first asked for."""
     if 'record' not in flask.g:
-        flask.g.record = Record(flask.request.method, flask.request.path)
+        rule = flask.request.url_rule
+        flask.g.record = Record(flask.request.method, flask.request.path,
+                                'unknown' if rule is None else _route(rule.rule, rule.endpoint))
     current: Record = flask.g.record
     return current
 
 
-def add_access_log(app: flask.Flask, is_quiet: frozenset[str]) -> None:
-    """Writes one line a request when its last byte is handed to the server: INFO, and DEBUG for quiet endpoints."""
+@lru_cache(1024)
+def _route(rule: str, endpoint: str) -> str:
+    """Returns a rule as it is spoken of: `/v1/models/{model}`, the same with and without `/m/{model}` before it."""
+    if endpoint.startswith('page '):
+        return 'page'
+    return re.sub(r'<(?:\w+:)?(\w+)>', r'{\1}', rule).removeprefix('/m/{model}')
+
+
+def follow_requests(app: flask.Flask, observers: Sequence[Observer]) -> None:
+    """Gives every request's record to the observers when its last byte has been handed to the server."""
 
     def begin() -> None:
         record()
@@ -62,20 +101,29 @@ def add_access_log(app: flask.Flask, is_quiet: frozenset[str]) -> None:
     def end(response: flask.Response) -> flask.Response:
         current = record()
         current.status = response.status_code
+        current.reason = current.reason or flask.g.get('error', '')
         response.headers.extend(current.headers)
         if not response.is_streamed:
             current.sent_bytes = response.content_length or 0
-        level = logging.DEBUG if flask.request.endpoint in is_quiet else logging.INFO
-        response.call_on_close(lambda: log(current, level))
+        response.call_on_close(lambda: close(current, response.is_streamed))
         return response
+
+    def close(current: Record, is_stream: bool) -> None:
+        current.settle(is_stream)
+        for observe in observers:
+            observe(current)
 
     app.before_request(begin)
     app.after_request(end)
 
 
-def log(current: Record, level: int) -> None:
-    """Writes the line. Neither keys, prompts nor query strings are in it; what the client chose is quoted."""
-    logger.log(level, 'request method=%s path=%r key=%s model=%r status=%d bytes=%d seconds=%.3f reason=%s',
+def log(current: Record) -> None:
+    """Writes the line: INFO, and DEBUG for quiet routes.
+
+    Neither keys, prompts nor query strings are in it; what the client chose is quoted.
+    """
+    logger.log(logging.DEBUG if current.route in QUIET_ROUTES else logging.INFO,
+               'request method=%s path=%r key=%s model=%r status=%d bytes=%d seconds=%.3f reason=%s',
                current.method, current.path[:MAX_LOGGED_CHARACTERS], current.key_name,
-               current.model[:MAX_LOGGED_CHARACTERS], current.status, current.sent_bytes,
-               time.monotonic() - current.started_s, current.reason)
+               current.model[:MAX_LOGGED_CHARACTERS], current.status, current.sent_bytes, current.seconds,
+               current.reason)

@@ -12,14 +12,15 @@ import flask
 
 from sandle import addressing, errors
 from sandle import app as http
-from sandle import protocol, wire
+from sandle import metrics, protocol, wire
 from sandle.app import Lifecycle
-from wrapper_access import add_access_log, record
+from wrapper_access import follow_requests, log, record
 from wrapper_auth import Guard
 from wrapper_counter import Counter
 from wrapper_cors import add_cors
 from wrapper_forward import Forwarder
 from wrapper_keys import Keys
+from wrapper_metrics import Metrics
 from wrapper_page import StaticFile, add_page
 from wrapper_registry import Registry
 
@@ -43,16 +44,17 @@ class Policy:
 
 
 def create_app(lifecycle: Lifecycle, keys: Keys, registry: Registry, forwarder: Forwarder, counter: Counter,
-               policy: Policy) -> flask.Flask:
+               numbers: Metrics, policy: Policy) -> flask.Flask:
     """Returns the wrapper's application."""
     app = http.create_app(__name__, lifecycle)
-    add_access_log(app, is_quiet=frozenset({'health', 'ready'}))
+    follow_requests(app, (log, numbers.observe))
     add_cors(app, policy.cors_origins)
     guard = Guard(app, keys)
     for endpoint in ('health', 'ready'):
         guard.make_public(endpoint)
     _add_api(app, lifecycle, registry, forwarder, counter, policy)
     _add_usage(app, counter)
+    _add_metrics(app, numbers)
     add_page(app, guard, policy.pages)
     return app
 
@@ -124,6 +126,18 @@ def _add_usage(app: flask.Flask, counter: Counter) -> None:
         return _json(counter.usage_of(key, int(days)))
 
     app.add_url_rule('/v1/usage', view_func=get_usage)
+
+
+def _add_metrics(app: flask.Flask, numbers: Metrics) -> None:
+
+    def get_metrics() -> flask.Response:
+        """The numbers tell of every model and backend, so they are not for a key that opens some models only."""
+        key = record().key
+        if key is not None and key.models is not None:
+            raise errors.PermissionDeniedError('This API key may not read the metrics.')
+        return metrics.scrape(numbers.registry)
+
+    app.add_url_rule('/metrics', view_func=get_metrics)
 
 
 def _reduce(body: Mapping[str, object], kind: type[wire.WireModel], policy: Policy) -> bytes:

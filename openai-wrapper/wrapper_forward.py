@@ -7,6 +7,7 @@ itself, with [DONE] or an error, is ended here with one error event: a client mu
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http.client import HTTPMessage
@@ -15,7 +16,7 @@ import flask
 
 from sandle import app as http
 from sandle import errors, sse
-from wrapper_access import Record, record
+from wrapper_access import ENDED, Record, record
 from wrapper_answers import check
 from wrapper_backend import Backend, CannotConnectError
 from wrapper_exchange import Exchange, Watcher
@@ -141,6 +142,8 @@ class Passage:
                     events = self._account(bytes(held[:end]))
                     del held[:end]
                     is_ended = is_ended or LAST_EVENT.search(events) is not None
+                    if self._record.first_token_s is None and b'data:' in events:  # and not a ping alone
+                        self._record.first_token_s = time.monotonic() - self._record.started_s
                     self._record.sent_bytes += len(events)
                     yield events
                 if len(held) > MAX_ANSWER_BYTES:
@@ -150,7 +153,7 @@ class Passage:
                 raise errors.BackendLostError('The backend of this model broke off its answer.')
             if held:  # a server that leaves out the last empty line
                 yield bytes(held)
-            self._record.reason = 'ended'
+            self._record.reason = ENDED
         except errors.ApiError as error:
             self._record.reason = error.code or error.type
             if not is_ended and not isinstance(error, errors.ClientGoneError):

@@ -75,6 +75,11 @@ class Limiter:
         self._accounts: dict[str, Account] = defaultdict(lambda: Account(freed=threading.Condition(self._lock)))
         self._waiting = 0
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for their key's turn."""
+        return self._waiting
+
     def admit(self, key: Key, is_gone: Callable[[], bool]) -> 'Ticket':
         """Returns when the request may begin; a key with as many running as it may have waits for one to end.
 

@@ -171,6 +171,14 @@ class Registry:
         """Whether a backend can answer."""
         return any(monitor.state.is_ready for monitor in self._monitors)
 
+    def has(self, model_id: str) -> bool:
+        """Whether a backend lists a model, as of the last poll."""
+        return self._is_allowed(model_id) and bool(self._having(model_id))
+
+    def backend_states(self) -> list[tuple[Backend, BackendState]]:
+        """Returns every backend and what the last poll found of it."""
+        return [(monitor.backend, monitor.state) for monitor in self._monitors]
+
     def models(self) -> list[ModelObject]:
         """Returns the allowed models, each once; those of a backend that is lost have the status "error"."""
         self._wait_for_first_polls()

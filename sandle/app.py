@@ -32,6 +32,11 @@ class Lifecycle:
         self._is_draining = False
 
     @property
+    def running(self) -> int:
+        """Requests under way; those that are answered while draining are not counted."""
+        return self._running
+
+    @property
     def is_draining(self) -> bool:
         """Whether new requests are refused because the process is about to end."""
         return self._is_draining
@@ -90,7 +95,8 @@ def client_disconnected() -> Callable[[], bool]:
 
 
 def error_body(error: errors.ApiError) -> flask.Response:
-    """Returns the response that an error is."""
+    """Returns the response that an error is, and notes its code as `flask.g.error` for those who keep records."""
+    flask.g.error = error.code or error.type
     response = flask.jsonify(error.body())
     response.status_code = error.status
     response.headers.extend(error.headers())

@@ -2,7 +2,7 @@
 
 import flask
 
-from sandle import completions, metrics, models, tokenizing
+from sandle import completions, engine_metrics, models, tokenizing
 from sandle.app import Lifecycle
 from sandle.completions import CompletionLimits
 from sandle.engine.engine import Engine
@@ -20,4 +20,4 @@ def add_routes(app: flask.Flask, engine: Engine, lifecycle: Lifecycle, limits: C
     models.add_routes(app, engine)
     completions.add_routes(app, engine, limits)
     tokenizing.add_routes(app, engine)
-    metrics.add_routes(app, engine)
+    engine_metrics.add_routes(app, engine)

@@ -1,72 +1,23 @@
-"""GET /metrics of a backend: an Engine's statistics in Prometheus's text format, with the numbers of the process.
+"""GET /metrics of any component: Prometheus's text format, or OpenMetrics for those who ask for it.
 
-Knows Prometheus's format; what is counted, and when, is the engine's.
+Knows Prometheus's formats and the numbers of the process itself; what else is counted comes as collectors.
 """
-
-from collections.abc import Iterator
-from itertools import accumulate
 
 import flask
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
-
-from sandle.engine.engine import Engine
-from sandle.engine.statistics import Histogram
 
 
-def add_routes(app: flask.Flask, engine: Engine) -> None:
-    """Adds /metrics to an application."""
+def create_registry() -> CollectorRegistry:
+    """Returns a registry of metrics that holds those of the process: memory, processor time, descriptors, Python."""
     registry = CollectorRegistry()
-    registry.register(EngineCollector(engine))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-
-    def get_metrics() -> flask.Response:
-        encode, content_type = choose_encoder(flask.request.headers.get('Accept', ''))
-        return flask.Response(encode(registry), content_type=content_type)
-
-    app.add_url_rule('/metrics', view_func=get_metrics)
+    return registry
 
 
-class EngineCollector(Collector):
-    """Reads an engine's statistics anew for every scrape."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def collect(self) -> Iterator[Metric]:
-        """Yields all metrics, of one and the same moment."""
-        now = self._engine.statistics()
-        requests = CounterMetricFamily('sandle_requests', 'Requests that have ended, or were not taken.',
-                                       labels=['outcome'])
-        for outcome, count in now.requests.items():
-            requests.add_metric([outcome], count)
-        yield requests
-        yield CounterMetricFamily('sandle_prompt_tokens', 'Prompt tokens of sequences that got a slot.',
-                                  now.prompt_tokens)
-        yield CounterMetricFamily('sandle_prefix_hit_tokens', 'Prompt tokens that another sequence had computed.',
-                                  now.prefix_hit_tokens)
-        yield CounterMetricFamily('sandle_completion_tokens', 'Tokens generated.', now.completion_tokens)
-        sequences = GaugeMetricFamily('sandle_sequences', 'Sequences at this moment.', labels=['state'])
-        sequences.add_metric(['waiting'], now.waiting)
-        sequences.add_metric(['running'], now.running)
-        yield sequences
-        yield GaugeMetricFamily('sandle_slots', 'Sequences that can run at once.', now.slots)
-        yield CounterMetricFamily('sandle_steps', 'Steps of the engine.', now.steps)
-        yield CounterMetricFamily('sandle_step_seconds', 'Time spent in steps.', now.step_seconds)
-        yield CounterMetricFamily('sandle_model_seconds', "The model's part of the time spent in steps.",
-                                  now.model_seconds)
-        yield _histogram('sandle_first_token_seconds', "From a request's arrival to its first token.",
-                         now.first_token_s)
-        yield _histogram('sandle_inter_token_seconds', "Between a sequence's tokens.", now.inter_token_s)
-        yield _histogram('sandle_queue_seconds', "From a sequence's arrival to its slot.", now.queue_s)
-
-
-def _histogram(name: str, text: str, histogram: Histogram) -> HistogramMetricFamily:
-    """Returns a histogram in Prometheus's manner, in which every class holds the ones below it."""
-    bounds = [*map(str, histogram.bounds), '+Inf']
-    return HistogramMetricFamily(name, text, list(zip(bounds, accumulate(histogram.counts))), histogram.sum)
+def scrape(registry: CollectorRegistry) -> flask.Response:
+    """Returns all metrics as they stand, in the format that the request at hand prefers."""
+    encode, content_type = choose_encoder(flask.request.headers.get('Accept', ''))
+    return flask.Response(encode(registry), content_type=content_type)

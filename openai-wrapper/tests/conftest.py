@@ -17,6 +17,7 @@ from wrapper_exchange import Watcher
 from wrapper_forward import Forwarder, Timeouts
 from wrapper_keys import Keys, store
 from wrapper_limits import Limiter
+from wrapper_metrics import Metrics
 from wrapper_registry import Registry
 from wrapper_usage import UsageBook
 
@@ -30,6 +31,7 @@ class Wrapper:
     registry: Registry
     watcher: Watcher
     lifecycle: Lifecycle
+    book: UsageBook
 
 
 @pytest.fixture
@@ -61,9 +63,10 @@ def make_wrapper() -> Iterator[Callable[..., Wrapper]]:
             forwarder = Forwarder(watcher, Timeouts(first_byte_s, idle_s), max_running, registry.poll_soon)
             lifecycle = Lifecycle()
             book = UsageBook(state_dir)
-            counter = Counter(Limiter(book.tokens_today, 4, max_wait_s), book)
-            app = wrapper_app.create_app(lifecycle, keys or Keys(store([KEY])), registry, forwarder, counter, policy)
+            limiter = Limiter(book.tokens_today, 4, max_wait_s)
+            app = wrapper_app.create_app(lifecycle, keys or Keys(store([KEY])), registry, forwarder,
+                                         Counter(limiter, book), Metrics(lifecycle, registry, limiter, book), policy)
             registry.start()
             stack.callback(registry.stop)
-            return Wrapper(app, app.test_client(), registry, watcher, lifecycle)
+            return Wrapper(app, app.test_client(), registry, watcher, lifecycle, book)
         yield make

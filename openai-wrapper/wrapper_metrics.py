@@ -1,0 +1,87 @@
+"""The wrapper's numbers for Prometheus: what requests came to, and how backends, queue and usage stand at the moment.
+
+No label holds what a client wrote: a model is named only if a backend lists it, everything else is of a fixed set or
+the operator's own. Keys are not labels; what each has used is told by `keys usage`.
+"""
+
+from collections.abc import Iterator
+
+from prometheus_client import Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from sandle import metrics
+from sandle.app import Lifecycle
+from wrapper_access import Record
+from wrapper_limits import Limiter
+from wrapper_registry import Registry
+from wrapper_usage import UsageBook
+
+WAIT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)  # as the backends'
+WHOLE_BUCKETS_S = (*WAIT_BUCKETS_S, 300.0, 600.0)
+
+
+class Metrics:
+    """All metrics of a wrapper. `registry` is what is scraped."""
+
+    def __init__(self, lifecycle: Lifecycle, registry: Registry, limiter: Limiter, book: UsageBook) -> None:
+        self.registry = metrics.create_registry()
+        self.registry.register(StateCollector(lifecycle, registry, limiter, book))
+        self._backends = registry
+        self._requests = Counter(
+            'sandle_wrapper_requests', 'Requests that have ended, by how: "ended", or the code of an error.',
+            ['route', 'model', 'status', 'reason'], registry=self.registry)
+        self._seconds = Histogram('sandle_wrapper_request_seconds', 'From the arrival of a request to its last byte.',
+                                  ['route', 'model'], buckets=WHOLE_BUCKETS_S, registry=self.registry)
+        self._first_token = Histogram('sandle_wrapper_first_token_seconds',
+                                      "From the arrival of a request to its stream's first token.",
+                                      ['model'], buckets=WAIT_BUCKETS_S, registry=self.registry)
+        self._tokens = Counter('sandle_wrapper_tokens', 'Tokens that requests were billed for.', ['model', 'kind'],
+                               registry=self.registry)
+
+    def observe(self, current: Record) -> None:
+        """Counts a request that has ended."""
+        model = current.model if self._backends.has(current.model) else ''
+        self._requests.labels(current.route, model, str(current.status), current.reason).inc()
+        self._seconds.labels(current.route, model).observe(current.seconds)
+        if current.first_token_s is not None:
+            self._first_token.labels(model).observe(current.first_token_s)
+        cost = current.cost()
+        if cost.tokens:
+            self._tokens.labels(model, 'prompt').inc(cost.prompt_tokens)
+            self._tokens.labels(model, 'completion').inc(cost.completion_tokens)
+
+
+class StateCollector(Collector):
+    """Reads how things stand anew for every scrape."""
+
+    def __init__(self, lifecycle: Lifecycle, registry: Registry, limiter: Limiter, book: UsageBook) -> None:
+        self._lifecycle = lifecycle
+        self._registry = registry
+        self._limiter = limiter
+        self._book = book
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields the gauges."""
+        yield GaugeMetricFamily('sandle_wrapper_requests_in_flight', 'Requests under way.', self._lifecycle.running)
+        yield GaugeMetricFamily('sandle_wrapper_requests_waiting', "Requests that wait for their key's turn.",
+                                self._limiter.waiting)
+        yield GaugeMetricFamily('sandle_wrapper_draining', 'Whether the process is about to end.',
+                                self._lifecycle.is_draining)
+        yield GaugeMetricFamily('sandle_wrapper_usage_writable', 'Whether usage could be written to the disk.',
+                                self._book.is_writable)
+        yield from self._backends()
+
+    def _backends(self) -> Iterator[Metric]:
+        outstanding = GaugeMetricFamily('sandle_wrapper_backend_requests', 'Requests under way at a backend.',
+                                        labels=['backend'])
+        reachable = GaugeMetricFamily('sandle_wrapper_backend_reachable', 'Whether a backend answers.',
+                                      labels=['backend'])
+        ready = GaugeMetricFamily('sandle_wrapper_backend_ready', 'Whether a backend says that it is ready.',
+                                  labels=['backend'])
+        for backend, state in self._registry.backend_states():
+            outstanding.add_metric([str(backend.url)], backend.outstanding)
+            reachable.add_metric([str(backend.url)], state.is_reachable)
+            ready.add_metric([str(backend.url)], state.is_ready)
+        yield from (outstanding, reachable, ready)
