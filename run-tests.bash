@@ -2,7 +2,8 @@
 # Every check of the project, with a summary at the end of what passed, failed and was skipped.
 #
 #   bash run-tests.bash              everything
-#   bash run-tests.bash STAGE...     only these: flake8 mypy shellcheck pytest page-lint page-unit page-browser fuzz
+#   bash run-tests.bash STAGE...     only these: flake8 mypy shellcheck audit-pip audit-npm pytest page-lint page-unit
+#                                    page-browser fuzz
 #
 # Sets up what is missing first (.venv, the page), as run-local.bash does; honours its SANDLE_TORCH_INDEX_URL. A stage that
 # cannot run here is skipped and the summary says why; a stage that fails does not stop the others. What each stage printed
@@ -13,7 +14,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$root"
 output=$root/test-output
 bin=$root/.venv/bin
-stages=(flake8 mypy shellcheck pytest page-lint page-unit page-browser fuzz)
+stages=(flake8 mypy shellcheck audit-pip audit-npm pytest page-lint page-unit page-browser fuzz)
 wanted=("$@")
 summary=()
 failures=0
@@ -64,7 +65,7 @@ note() { # RESULT NAME BEGAN [REMARK]
 
 set_up() {
   bash run-local.bash --setup-only
-  "$bin/python" -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+  "$bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
 }
 
 flake8_stage() { "$bin/flake8" . && echo 'flake8: nothing found'; }
@@ -94,6 +95,13 @@ shellcheck_stage() {
       -type f \( -name '*.bash' -o -name '*.sh' -o -path './.ci/run' \) -print | LC_ALL=C sort)
   "$checker" "${files[@]}"
   echo "shellcheck: nothing found in ${#files[@]} scripts"
+}
+
+audit_pip_stage() { "$bin/python" tests/audit.py pip; }
+
+audit_npm_stage() {
+  command -v npm >/dev/null || skip 'npm was not found'
+  "$bin/python" tests/audit.py npm
 }
 
 pytest_stage() { "$bin/pytest" -ra; }
@@ -220,6 +228,8 @@ run_stage setup set_up
 run_stage flake8 flake8_stage
 run_stage mypy mypy_stage
 run_stage shellcheck shellcheck_stage
+run_stage audit-pip audit_pip_stage
+run_stage audit-npm audit_npm_stage
 run_stage pytest pytest_stage
 run_stage page-lint page_lint_stage
 run_stage page-unit page_unit_stage

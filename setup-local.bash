@@ -51,30 +51,31 @@ make_venv() {
   "$base" -m venv --clear "$venv" || fail "$base cannot make a virtual environment (on Debian: apt-get install python3-venv)"
 }
 
+# The files hold hashes, with which pip takes nothing that is not in them; PyTorch itself is the exception.
 pip_install() { PIP_DISABLE_PIP_VERSION_CHECK=1 "$python" -m pip install --quiet "$@"; }
 
 install_base() { # what the wrapper and the backends without torch need
-  local files=("$root/constraints.txt" "$root/sandle/requirements.txt" "$root/openai-wrapper/requirements.txt"
-    "$root/backend-stub/requirements.txt" "$root/backend-llama/requirements.txt")
+  local files=("$root/openai-wrapper/requirements.txt" "$root/backend-stub/requirements.txt" "$root/backend-llama/requirements.txt")
   local wanted
   wanted=$(stamp_of base "${files[@]}")
   is_stamped "$venv/.stamp-base" "$wanted" && return
   say 'installing the Python requirements'
-  pip_install -r "$root/openai-wrapper/requirements.txt" -r "$root/backend-stub/requirements.txt" \
-    -r "$root/backend-llama/requirements.txt" || fail 'pip could not install the requirements'
+  pip_install "${files[@]/#/--requirement=}" || fail 'pip could not install the requirements'
   echo "$wanted" >"$venv/.stamp-base"
 }
 
-install_torch() { # PyTorch first, from the index of its build, then what stands on it
+install_torch() { # what PyTorch needs, itself from the index of its build, then what stands on it
+  local folder=$root/backend-hf
   local wanted
-  wanted=$(stamp_of "$torch_index" "$root/constraints.txt" "$root/backend-hf/requirements.txt")
+  wanted=$(stamp_of "$torch_index" "$folder"/requirements-torch.in "$folder"/requirements-torch.txt "$folder"/requirements.txt)
   is_stamped "$venv/.stamp-hf" "$wanted" && return
   say 'installing PyTorch and the requirements of backend-hf (the first time this takes minutes)'
   local index=()
   # Few retries, because an index that cannot be reached is no failure: pip goes on with the package index's build.
   [[ -z $torch_index ]] || index=(--extra-index-url "$torch_index" --retries 2)
-  pip_install -c "$root/constraints.txt" ${index[@]+"${index[@]}"} torch==2.13.0 || fail 'pip could not install PyTorch'
-  pip_install -r "$root/backend-hf/requirements.txt" || fail 'pip could not install the requirements of backend-hf'
+  pip_install -r "$folder/requirements-torch.txt" || fail 'pip could not install what PyTorch needs'
+  pip_install ${index[@]+"${index[@]}"} -r "$folder/requirements-torch.in" || fail 'pip could not install PyTorch'
+  pip_install -r "$folder/requirements.txt" || fail 'pip could not install the requirements of backend-hf'
   echo "$wanted" >"$venv/.stamp-hf"
 }
 
