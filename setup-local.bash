@@ -8,6 +8,8 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 venv=$root/.venv
+# Behind a link there is an environment that others may use, too: it is taken for what it is, and not made again.
+[[ ! -d $venv ]] || venv=$(cd "$venv" && pwd -P)
 python=$venv/bin/python
 page=$root/demo/dist
 torch_index=${SANDLE_TORCH_INDEX_URL-https://download.pytorch.org/whl/cpu}
