@@ -33,10 +33,10 @@ MODELS = {model.id.rpartition('-')[2]: model for model in read_catalog(MODELS_FI
 @options.server_options
 @click.option('--max-seq-len', type=click.IntRange(2), default=512,
               help='Tokens that a prompt and its completion may have together.')
-def main(llama_dir: pathlib.Path, model_size: str, host: str, port: int, log_level: str, max_body_bytes: int,
-         drain_timeout_s: float, max_seq_len: int) -> None:
+def main(llama_dir: pathlib.Path, model_size: str, host: str, port: int, log_level: str, log_format: str,
+         max_body_bytes: int, drain_timeout_s: float, max_seq_len: int) -> None:
     """Reads options, builds, serves. (The help text is the module's.)"""
-    log.configure(log_level)
+    log.configure(log_level, log_format)
     model = MODELS[model_size]
     engine = UnableEngine(model, max_seq_len, find_fault(llama_dir, model_size))
     logger.error('%s cannot be loaded: %s', model.id, engine.cause)

@@ -47,12 +47,12 @@ def read_models(path: pathlib.Path) -> tuple[CatalogEntry, ...]:
 @click.option('--max-logprobs', type=click.IntRange(0, 100), default=20, help='Largest value of logprobs in a request.')
 @click.option('--faults', is_flag=True, help='Let prompts that begin with "!fault", and POST /faults, make things go '
                                              'wrong on command (see stub_faults.py). For tests only.')
-def main(host: str, port: int, log_level: str, max_body_bytes: int, drain_timeout_s: float, text: str,
+def main(host: str, port: int, log_level: str, log_format: str, max_body_bytes: int, drain_timeout_s: float, text: str,
          num_tokens: int | None, first_token_delay_s: float, token_delay_s: float, models_file: pathlib.Path,
          model: tuple[str, ...], context_length: int, threads: int, max_running: int,
          max_sequences_per_request: int, max_logprobs: int, faults: bool) -> None:
     """Reads options, builds, serves. (The help text is the module's.)"""
-    log.configure(log_level)
+    log.configure(log_level, log_format)
     if max_running >= threads:
         raise click.BadParameter('must be less than --threads', param_hint='--max-running')
     stub_options = StubOptions(text, num_tokens, first_token_delay_s, token_delay_s, context_length, max_running)

@@ -7,6 +7,7 @@ A prompt that begins with `!fault` asks for faults in its own request, through w
     !fault status=503 retry-after=2               an error response; also 400, 401, 403, 404, 429, 500, 502, 504
     !fault loading                                503 model_loading with Retry-After: 2
     !fault error-after=3                          an error event after 3 events (0: an error response)
+    !fault bug                                    an exception that nothing foresees: 500, and a traceback in the log
     !fault hang                                   not a byte, until the client leaves
     !fault stall-after=3                          silence after 3 events, until the client leaves
     !fault cut-after=3                            the connection closed after 3 events, or after 3 bytes unstreamed
@@ -53,6 +54,7 @@ class Fault:
     retry_after: int | None = None
     loading: bool = False
     error_after: int | None = None
+    bug: bool = False
     hang: bool = False
     stall_after: int | None = None
     cut_after: int | None = None
@@ -64,7 +66,9 @@ class Fault:
     split: int | None = None
 
     def raise_refusal(self) -> None:
-        """Raises the error that is to be the response, if one is."""
+        """Raises what is to happen in place of an answer, if anything is."""
+        if self.bug:
+            raise RuntimeError('a bug was asked for')
         if self.loading:
             raise errors.ModelLoadingError('The model is loading (a fault was asked for).', retry_after_s=2)
         if self.status is not None:

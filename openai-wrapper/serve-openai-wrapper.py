@@ -35,7 +35,7 @@ def main(context: click.Context, settings: Settings) -> None:
     """Serve OpenAI's API in front of backends: API keys, routing by model, and answers passed on as they come."""
     if context.invoked_subcommand is not None:
         return
-    log.configure(settings.log_level)
+    log.configure(settings.log_level, settings.log_format)
     backends = open_backends(settings)
     keys = wrapper_admin.open_keys(settings.auth_token, settings.auth_token_file, settings.state_dir)
     watcher = Watcher()

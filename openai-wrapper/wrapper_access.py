@@ -13,6 +13,7 @@ from functools import lru_cache
 import flask
 
 from sandle import errors
+from sandle.log import Event
 from wrapper_keys import Key
 from wrapper_usage import NOTHING, Usage
 
@@ -36,7 +37,7 @@ class Record:
     route: str = 'unknown'
     started_s: float = field(default_factory=time.monotonic)
     key: Key | None = None
-    model: str = '-'
+    model: str = ''
     status: int = 0
     sent_bytes: int = 0
     reason: str = ''
@@ -56,9 +57,9 @@ class Record:
         return Usage(0, self.events) if self.usage is None else self.usage
 
     @property
-    def key_name(self) -> str:
-        """The name by which the key is spoken of, `-` for a request without one."""
-        return '-' if self.key is None else self.key.name
+    def key_name(self) -> str | None:
+        """The name by which the key is spoken of, None for a request without one."""
+        return None if self.key is None else self.key.name
 
     def settle(self, is_stream: bool) -> None:
         """Fixes what is known only now that the request has ended."""
@@ -118,12 +119,8 @@ def follow_requests(app: flask.Flask, observers: Sequence[Observer]) -> None:
 
 
 def log(current: Record) -> None:
-    """Writes the line: INFO, and DEBUG for quiet routes.
-
-    Neither keys, prompts nor query strings are in it; what the client chose is quoted.
-    """
-    logger.log(logging.DEBUG if current.route in QUIET_ROUTES else logging.INFO,
-               'request method=%s path=%r key=%s model=%r status=%d bytes=%d seconds=%.3f reason=%s',
-               current.method, current.path[:MAX_LOGGED_CHARACTERS], current.key_name,
-               current.model[:MAX_LOGGED_CHARACTERS], current.status, current.sent_bytes, current.seconds,
-               current.reason)
+    """Writes the line: INFO, and DEBUG for quiet routes. Neither keys, prompts nor query strings are in it."""
+    logger.log(logging.DEBUG if current.route in QUIET_ROUTES else logging.INFO, Event(
+        'request', method=current.method, path=current.path[:MAX_LOGGED_CHARACTERS], key=current.key_name,
+        model=current.model[:MAX_LOGGED_CHARACTERS] or None, status=current.status, bytes=current.sent_bytes,
+        seconds=round(current.seconds, 3), reason=current.reason))

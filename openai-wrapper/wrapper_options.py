@@ -43,6 +43,7 @@ class Settings:
     host: str
     port: int
     log_level: str
+    log_format: str
     max_body_bytes: int
     drain_timeout_s: float
 

@@ -18,6 +18,7 @@ from sandle import errors, protocol, sse, wire
 from sandle.choices import ChoiceWriter, rank
 from sandle.engine.engine import (Delta, Engine, Finished, GenerationRequest, Handle, ModelInfo, ModelStatus,
                                   SamplingParams)
+from sandle.log import Event
 from sandle.models import as_json, find_model
 
 logger = logging.getLogger(__name__)
@@ -47,8 +48,8 @@ def add_routes(app: flask.Flask, engine: Engine, limits: CompletionLimits) -> No
             body = addressing.with_model(http.read_json(), model)
             run = _start(engine, wire.parse(protocol.CompletionRequest, body), limits)
         except errors.ApiError as error:
-            logger.info('completion refused status=%d param=%s reason=%s', error.status, error.param,
-                        error.code or error.type)
+            logger.info(Event('completion refused', status=error.status, param=error.param,
+                              reason=error.code or error.type))
             raise
         return _respond(run)
 
@@ -179,10 +180,11 @@ class Run:
             return
         self._is_closed = True
         usage = self._handle.cancel() if self._usage is None else self._usage
-        queue_seconds = '-' if usage.queue_s is None else f'{usage.queue_s:.3f}'
-        logger.info('completion id=%s model=%s prompt_tokens=%d completion_tokens=%d queue_seconds=%s seconds=%.3f '
-                    'reason=%s', self._id, self._request.model, usage.prompt_tokens, usage.completion_tokens,
-                    queue_seconds, time.monotonic() - self._started_s, self._reason)
+        logger.info(Event(
+            'completion', id=self._id, model=self._request.model, prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            queue_seconds=None if usage.queue_s is None else round(usage.queue_s, 3),
+            seconds=round(time.monotonic() - self._started_s, 3), reason=self._reason))
 
     def _deltas(self) -> Iterator[Delta | None]:
         """Yields deltas, and None every POLL_S without one, until the end. Raises ClientGoneError."""

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from sandle import log
+
 Command = TypeVar('Command', bound=Callable[..., Any])
 LOG_LEVELS = ('CRITICAL', 'ERROR', 'WARNING', 'INFO', 'DEBUG')
 CONTEXT_SETTINGS = {'auto_envvar_prefix': 'SANDLE', 'show_default': True, 'help_option_names': ['-h', '--help'],
@@ -37,6 +39,8 @@ _shared: list[Callable[[Command], Command]] = [
                  help='Port to listen on; 0 lets the system choose, and the log says which.'),
     click.option('-l', '--log-level', type=click.Choice(LOG_LEVELS, case_sensitive=False), default='INFO',
                  help='The least severe level that is logged, to standard error.'),
+    click.option('--log-format', type=click.Choice((log.TEXT, log.JSON)), default=log.TEXT,
+                 help='Lines of the log: text, or a JSON object each.'),
     click.option('--max-body-bytes', type=click.IntRange(1), default=4 * 2 ** 20,
                  help='Largest request body in bytes; a larger one gets a 413.'),
     click.option('--drain-timeout-s', type=Seconds(), default=30.0,
@@ -45,7 +49,7 @@ _shared: list[Callable[[Command], Command]] = [
 
 
 def server_options(command: Command) -> Command:
-    """Adds --host, --port, --log-level, --max-body-bytes and --drain-timeout-s to a command."""
+    """Adds --host, --port, --log-level, --log-format, --max-body-bytes and --drain-timeout-s to a command."""
     for option in reversed(_shared):
         command = option(command)
     return command

@@ -21,20 +21,21 @@ def values_of(*arguments: str, **environment: str) -> dict[str, object]:
 
 
 def test_defaults() -> None:
-    assert values_of() == {'host': '127.0.0.1', 'port': 8000, 'log_level': 'INFO', 'max_body_bytes': 4194304,
-                           'drain_timeout_s': 30.0}
+    assert values_of() == {'host': '127.0.0.1', 'port': 8000, 'log_level': 'INFO', 'log_format': 'text',
+                           'max_body_bytes': 4194304, 'drain_timeout_s': 30.0}
 
 
 def test_environment_is_read_and_arguments_win() -> None:
     environment = {'SANDLE_HOST': '0.0.0.0', 'SANDLE_PORT': '1', 'SANDLE_LOG_LEVEL': 'debug',
-                   'SANDLE_MAX_BODY_BYTES': '2', 'SANDLE_DRAIN_TIMEOUT_S': '0.5'}
+                   'SANDLE_LOG_FORMAT': 'json', 'SANDLE_MAX_BODY_BYTES': '2', 'SANDLE_DRAIN_TIMEOUT_S': '0.5'}
     assert values_of('-p', '3', **environment) == {'host': '0.0.0.0', 'port': 3, 'log_level': 'DEBUG',
-                                                   'max_body_bytes': 2, 'drain_timeout_s': 0.5}
+                                                   'log_format': 'json', 'max_body_bytes': 2, 'drain_timeout_s': 0.5}
 
 
 @pytest.mark.parametrize(('arguments', 'name'), [
     (['--port', '65536'], '--port'), (['--port', '-1'], '--port'), (['--port', 'x'], '--port'),
-    (['-l', 'LOUD'], '--log-level'), (['--max-body-bytes', '0'], '--max-body-bytes'),
+    (['-l', 'LOUD'], '--log-level'), (['--log-format', 'xml'], '--log-format'),
+    (['--max-body-bytes', '0'], '--max-body-bytes'),
     (['--drain-timeout-s', '-1'], '--drain-timeout-s'), (['--drain-timeout-s', 'nan'], '--drain-timeout-s'),
     (['--drain-timeout-s', 'inf'], '--drain-timeout-s')])
 def test_a_bad_value_is_refused_by_name(arguments: list[str], name: str) -> None:
@@ -44,6 +45,7 @@ def test_a_bad_value_is_refused_by_name(arguments: list[str], name: str) -> None
 
 def test_help_tells_defaults() -> None:
     text = CliRunner().invoke(command, ['-h']).output
-    for option in ('--host', '-p, --port', '-l, --log-level', '--max-body-bytes', '--drain-timeout-s'):
+    for option in ('--host', '-p, --port', '-l, --log-level', '--log-format', '--max-body-bytes',
+                   '--drain-timeout-s'):
         assert option in text
-    assert text.count('[default: ') == 5
+    assert text.count('[default: ') == 6

@@ -78,7 +78,7 @@ def test_one_line_a_request_without_keys_or_prompts(make_wrapper: MakeWrapper, u
     client.post('/v1/completions?api_key=hidden', **completion(prompt='a private matter')).close()
     client.get('/health').close()
     [line] = [record.getMessage() for record in caplog.records if record.name == 'wrapper_access']
-    assert re.fullmatch(r"request method=POST path='/v1/completions' key=[0-9a-f]{8} model='m' status=200 bytes=15 "
+    assert re.fullmatch(r"request method=POST path=/v1/completions key=[0-9a-f]{8} model=m status=200 bytes=15 "
                         r'seconds=[0-9.]+ reason=ended', line)
     assert KEY not in caplog.text and 'private' not in caplog.text and 'hidden' not in caplog.text
 

@@ -64,7 +64,7 @@ class Server:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self._lines.append(line)
-            if match := re.search(r'listening on (http://\S+)', line):
+            if match := re.search(r'listening on (http://[\w.:\[\]-]+)', line):
                 self.url = match[1]
                 self._listens.set()
         self._listens.set()

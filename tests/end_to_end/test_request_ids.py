@@ -29,7 +29,7 @@ def test_id_is_in_every_components_line(stub: Server, wrapper: Server, client: C
     shown = response.text if stream else response.json()['id']
     assert line[0] == sent and line[1] in shown
     assert line[2:4] == ('3', '3') and float(line[4]) == 0 and 0 <= float(line[5]) < 10 and line[6] == 'stop'
-    assert "method=POST path='/v1/completions'" in lines_of(wrapper, sent)
+    assert 'method=POST path=/v1/completions ' in lines_of(wrapper, sent)
     assert 'Hello' not in stub.output + wrapper.output and KEY not in stub.output
 
 
