@@ -15,7 +15,7 @@ from sandle import log
 from sandle.app import Lifecycle
 from sandle.options import CONTEXT_SETTINGS
 from sandle.server import ServerOptions, serve
-from wrapper_backend import Backend, parse_url
+from wrapper_backend import Backend
 from wrapper_counter import Counter
 from wrapper_exchange import Watcher
 from wrapper_forward import Forwarder, Timeouts
@@ -23,6 +23,7 @@ from wrapper_limits import Limiter
 from wrapper_metrics import Metrics
 from wrapper_options import Settings, with_settings
 from wrapper_registry import Registry
+from wrapper_url import parse_url
 from wrapper_usage import UsageBook
 
 RESERVED_SHARE = 8  # one thread in so many is kept for what does not wait for a backend: /health, /v1/models, refusals
@@ -36,12 +37,12 @@ def main(context: click.Context, settings: Settings) -> None:
     if context.invoked_subcommand is not None:
         return
     log.configure(settings.log_level, settings.log_format)
-    backends = open_backends(settings)
-    keys = wrapper_admin.open_keys(settings.auth_token, settings.auth_token_file, settings.state_dir)
     watcher = Watcher()
-    registry = Registry(backends, watcher, frozenset(settings.single_model) or None)
+    backends = open_backends(settings, watcher)
+    keys = wrapper_admin.open_keys(settings.auth_token, settings.auth_token_file, settings.state_dir)
+    registry = Registry(backends, frozenset(settings.single_model) or None)
     forwarder = Forwarder(watcher, Timeouts(settings.first_byte_timeout_s, settings.idle_timeout_s),
-                          settings.threads - settings.threads // RESERVED_SHARE, registry.poll_soon)
+                          settings.threads - settings.threads // RESERVED_SHARE)
     pages = load_pages(settings)
     lifecycle = Lifecycle()
     book = UsageBook(settings.state_dir)
@@ -57,12 +58,12 @@ def main(context: click.Context, settings: Settings) -> None:
     book.stop()
 
 
-def open_backends(settings: Settings) -> list[Backend]:
+def open_backends(settings: Settings, watcher: Watcher) -> list[Backend]:
     """Returns the backends. Raises ClickException."""
     if not settings.backend_urls:
         raise click.ClickException('No backend: give --backend-hf, --backend-llama, --backend-stub or --backend.')
     try:
-        return [Backend(parse_url(url), settings.connect_timeout_s) for url in settings.backend_urls]
+        return [Backend(parse_url(url), settings.connect_timeout_s, watcher) for url in settings.backend_urls]
     except ValueError as error:
         raise click.ClickException(f'Bad backend: {error}.') from None
 

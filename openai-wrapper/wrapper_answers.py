@@ -18,18 +18,29 @@ PASSED_STATUSES = frozenset({*range(400, 600)}) - {401, 403, 407}
 
 def check(status: int, content_type: str, retry_after: str | None, body: bytes) -> None:
     """Raises the ApiError that an answer amounts to; returns for one that may be passed on as it is."""
-    media_type = content_type.partition(';')[0].strip().lower()
-    is_json = media_type == 'application/json' or media_type.endswith('+json')
+    is_json = _is_json(content_type)
     if 200 <= status < 300 and is_json:
         return
-    content = _content(body) if is_json else None
-    if status in PASSED_STATUSES and _is_error_body(content):
+    if status in PASSED_STATUSES and _is_error_body(_content(body) if is_json else None):
         return
+    raise as_error(status, content_type, retry_after, body)
+
+
+def as_error(status: int, content_type: str, retry_after: str | None, body: bytes) -> errors.ApiError:
+    """Returns the error that an answer amounts to where its bytes cannot be passed on."""
     kind = ERRORS.get(status)
     if kind is None:
-        raise errors.BadGatewayError(f'The backend of this model gave an answer with status {status} that is none.')
+        return errors.BadGatewayError(f'The backend of this model gave an answer with status {status} that is none.')
+    content = _content(body) if _is_json(content_type) else None
+    if isinstance(content, dict) and _is_error_body(content):
+        kind = next((known for known in kind.__subclasses__() if known.code == content['error']['code']), kind)
     message = _message(content) or f'The backend of this model refused the request with status {status}.'
-    raise kind(message, retry_after_s=int(retry_after) if retry_after and retry_after.isdecimal() else None)
+    return kind(message, retry_after_s=int(retry_after) if retry_after and retry_after.isdecimal() else None)
+
+
+def _is_json(content_type: str) -> bool:
+    media_type = content_type.partition(';')[0].strip().lower()
+    return media_type == 'application/json' or media_type.endswith('+json')
 
 
 def _content(body: bytes) -> object:

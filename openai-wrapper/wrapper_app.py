@@ -89,8 +89,8 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
             body = addressing.with_model(http.read_json(), model)
             name = wire.parse(kind, body).model or addressing.default_model(usable_models())
             check_model(name)
-            backends, request = registry.backends(name), _reduce({**body, 'model': name}, kind, policy)
-            return counter.counted(lambda: forwarder.forward(backends, 'POST', path, request))
+            route, request = registry.route(name), _reduce({**body, 'model': name}, kind, policy)
+            return counter.counted(lambda: forwarder.forward(route, 'POST', path, request))
 
         return view
 
@@ -98,7 +98,7 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
         name = model or flask.request.args.get('model') or addressing.default_model(usable_models())
         check_model(name)
         # Not below /m/: other servers know only the plain address, and leave out what they do not know of the query.
-        return forwarder.forward(registry.backends(name), 'GET', f'/tokenizer_info?model={quote(name, safe="")}')
+        return forwarder.forward(registry.route(name), 'GET', f'/tokenizer_info?model={quote(name, safe="")}')
 
     def ready() -> tuple[dict[str, str], int]:
         if lifecycle.is_draining:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from sandle import errors
-from wrapper_backend import Backend, Connection
+from wrapper_replica import CannotConnectError, Connection, Replica
 
 WATCH_INTERVAL_S = 0.05
 READ_BYTES = 64 * 1024
@@ -23,8 +23,8 @@ STALE_WITHIN_S = 1.0  # a backend that ends later has worked on the request, and
 class Exchange:
     """A request to a backend. All methods but `abort` and `check` belong to the thread of the request."""
 
-    def __init__(self, backend: Backend, watcher: 'Watcher', is_client_gone: Callable[[], bool]) -> None:
-        self._backend = backend
+    def __init__(self, replica: Replica, watcher: 'Watcher', is_client_gone: Callable[[], bool]) -> None:
+        self._replica = replica
         self._watcher = watcher
         self._is_client_gone = is_client_gone
         self._lock = threading.Lock()
@@ -45,8 +45,11 @@ class Exchange:
         self._watcher.add(self)
         try:
             self._send(method, path, body, headers, timeout_s, is_fresh=False)
-        except StaleConnectionError:
-            self._send(method, path, body, headers, timeout_s, is_fresh=True)
+        except StaleConnectionError as stale:
+            try:
+                self._send(method, path, body, headers, timeout_s, is_fresh=True)
+            except CannotConnectError:  # it has had the request, and may have died of it
+                raise self._reason() from stale
 
     @property
     def status(self) -> int:
@@ -119,7 +122,7 @@ class Exchange:
 
     def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float, *,
               is_fresh: bool) -> None:
-        connection = self._backend.acquire(is_fresh=is_fresh)
+        connection = self._replica.acquire(is_fresh=is_fresh)
         started_s = time.monotonic()
         with self._lock:
             self._connection = connection
@@ -128,7 +131,7 @@ class Exchange:
             if self._cause is not None:  # the client left while we connected
                 raise self._cause
             with self._deadline(timeout_s):
-                connection.request(method, self._backend.url.base_path + path, body, dict(headers))
+                connection.request(method, self._replica.url.base_path + path, body, dict(headers))
                 self._response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             is_stale = (connection.is_reused and isinstance(error, ConnectionError)
@@ -164,7 +167,7 @@ class Exchange:
                        and not self._response.will_close)
         if self._response is not None:
             self._response.close()
-        self._backend.release(connection, is_reusable=is_reusable)
+        self._replica.release(connection, is_reusable=is_reusable)
 
 
 class StaleConnectionError(Exception):

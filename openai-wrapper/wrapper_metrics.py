@@ -74,14 +74,15 @@ class StateCollector(Collector):
         yield from self._backends()
 
     def _backends(self) -> Iterator[Metric]:
-        outstanding = GaugeMetricFamily('sandle_wrapper_backend_requests', 'Requests under way at a backend.',
-                                        labels=['backend'])
-        reachable = GaugeMetricFamily('sandle_wrapper_backend_reachable', 'Whether a backend answers.',
-                                      labels=['backend'])
-        ready = GaugeMetricFamily('sandle_wrapper_backend_ready', 'Whether a backend says that it is ready.',
-                                  labels=['backend'])
-        for backend, state in self._registry.backend_states():
-            outstanding.add_metric([str(backend.url)], backend.outstanding)
-            reachable.add_metric([str(backend.url)], state.is_reachable)
-            ready.add_metric([str(backend.url)], state.is_ready)
+        labels = ['backend', 'address']
+        outstanding = GaugeMetricFamily('sandle_wrapper_backend_requests', 'Requests under way at a replica.',
+                                        labels=labels)
+        reachable = GaugeMetricFamily('sandle_wrapper_backend_reachable', 'Whether a replica answers.', labels=labels)
+        ready = GaugeMetricFamily('sandle_wrapper_backend_ready', 'Whether a replica says that it is ready.',
+                                  labels=labels)
+        for monitor in self._registry.replicas():
+            where = [str(monitor.replica.url), monitor.replica.address]
+            outstanding.add_metric(where, monitor.replica.outstanding)
+            reachable.add_metric(where, monitor.state.is_reachable)
+            ready.add_metric(where, monitor.state.is_ready)
         yield from (outstanding, reachable, ready)

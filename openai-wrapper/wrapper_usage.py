@@ -88,6 +88,7 @@ class UsageBook:
         """Without a folder nothing outlives the process."""
         self._path = None if state_dir is None else state_dir / FILE_NAME
         self._lock = threading.Lock()
+        self._writing = threading.Lock()  # two at once would write the same counts twice
         self._unwritten: defaultdict[tuple[str, str, str], Usage] = defaultdict(lambda: NOTHING)
         self._written: dict[str, int] = {}  # tokens of today by key, as the file has them
         self._written_day = ''
@@ -130,12 +131,15 @@ class UsageBook:
 
     def write(self) -> None:
         """Brings the file up to date; a failure is logged, and tried again the next time."""
-        if self._path is None:
-            return
+        if self._path is not None:
+            with self._writing:
+                self._write_pending(self._path)
+
+    def _write_pending(self, path: Path) -> None:
         with self._lock:
             pending = dict(self._unwritten)
         try:
-            totals, day = self._write(self._path, pending), today()
+            totals, day = self._write(path, pending), today()
         except (sqlite3.Error, OSError) as error:
             if self._is_writable:
                 logger.error('usage cannot be written, it is kept in memory: %s', error)

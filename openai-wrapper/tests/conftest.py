@@ -1,7 +1,7 @@
 """A wrapper behind Flask's test client, and scripted backends for it."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 import wrapper_app
 from sandle.app import Lifecycle
 from tests.end_to_end.scripted_backend import KEY, Upstream
-from wrapper_backend import Backend, parse_url
+from wrapper_backend import Backend, look_up
 from wrapper_counter import Counter
 from wrapper_exchange import Watcher
 from wrapper_forward import Forwarder, Timeouts
@@ -19,6 +19,8 @@ from wrapper_keys import Keys, store
 from wrapper_limits import Limiter
 from wrapper_metrics import Metrics
 from wrapper_registry import Registry
+from wrapper_replica import SocketAddress
+from wrapper_url import parse_url
 from wrapper_usage import UsageBook
 
 
@@ -35,11 +37,11 @@ class Wrapper:
 
 
 @pytest.fixture
-def make_upstream() -> Iterator[Callable[[], Upstream]]:
-    """Returns a function that starts a backend."""
+def make_upstream() -> Iterator[Callable[..., Upstream]]:
+    """Returns a function that starts a backend, on a loopback address and a port of one's choice if need be."""
     with contextlib.ExitStack() as stack:
-        def make() -> Upstream:
-            upstream = Upstream()
+        def make(host: str = '127.0.0.1', port: int = 0) -> Upstream:
+            upstream = Upstream(host, port)
             stack.callback(upstream.close)
             return upstream
         yield make
@@ -57,10 +59,11 @@ def make_wrapper() -> Iterator[Callable[..., Wrapper]]:
     with contextlib.ExitStack() as stack:
         def make(*urls: str, policy: wrapper_app.Policy = wrapper_app.Policy(), keys: Keys | None = None,
                  allowed: frozenset[str] | None = None, first_byte_s: float = 5.0, idle_s: float = 5.0,
-                 max_running: int = 8, max_wait_s: float = 5.0, state_dir: Path | None = None) -> Wrapper:
+                 max_running: int = 8, max_wait_s: float = 5.0, state_dir: Path | None = None,
+                 resolve: Callable[[str, int], Sequence[SocketAddress]] = look_up) -> Wrapper:
             watcher = Watcher()
-            registry = Registry([Backend(parse_url(url), 1.0) for url in urls], watcher, allowed)
-            forwarder = Forwarder(watcher, Timeouts(first_byte_s, idle_s), max_running, registry.poll_soon)
+            registry = Registry([Backend(parse_url(url), 1.0, watcher, resolve) for url in urls], allowed)
+            forwarder = Forwarder(watcher, Timeouts(first_byte_s, idle_s), max_running)
             lifecycle = Lifecycle()
             book = UsageBook(state_dir)
             limiter = Limiter(book.tokens_today, 4, max_wait_s)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+import wrapper_events
 import wrapper_forward
 from sandle import sse
 from tests.end_to_end.scripted_backend import (AUTHORIZED, CHUNKED, CHUNKED_THEN_CLOSE, Answer, Received, Upstream,
@@ -319,9 +320,13 @@ def test_replica_that_is_down_is_passed_over(make_wrapper: MakeWrapper, make_ups
 def test_event_that_does_not_end_is_cut(make_wrapper: MakeWrapper, upstream: Upstream,
                                         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wrapper_forward, 'MAX_ANSWER_BYTES', 1000)
-    upstream.on_completion(lambda_script(stream_head('') + b'data: ' + b'x' * 100_000))
+    monkeypatch.setattr(wrapper_events, 'MAX_EVENT_BYTES', 1000)
+    endless = b'data: ' + b'x' * 100_000
+    upstream.on_completion(lambda_script(stream_head('') + endless))
+    assert make_wrapper(upstream.url).client.post('/v1/completions', **completion(stream=True)).status_code == 502
+    upstream.on_completion(lambda_script(stream_head('') + FIRST + b': ping\n\n' + endless))
     body = make_wrapper(upstream.url).client.post('/v1/completions', **completion(stream=True)).data
-    assert len(body) < 1000 and events_of(body)
+    assert len(body) < 1000 and [*events_of(body)[-1]] == ['error']
     upstream.on_completion(Answer('"' + 'x' * 100_000 + '"'))
     assert make_wrapper(upstream.url).client.post('/v1/completions', **completion()).status_code == 502
 

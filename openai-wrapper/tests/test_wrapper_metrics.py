@@ -93,9 +93,9 @@ def test_backends_as_they_stand(make_wrapper: MakeWrapper, upstream: Upstream) -
     wrapper.registry.models()  # waits for the first polls
     shown = samples(wrapper)
     for name in ('reachable', 'ready'):
-        assert shown[f'sandle_wrapper_backend_{name}', upstream.url] == 1
-        assert shown[f'sandle_wrapper_backend_{name}', 'http://127.0.0.1:9'] == 0
-    assert shown['sandle_wrapper_backend_requests', upstream.url] == 0
+        assert shown[f'sandle_wrapper_backend_{name}', '127.0.0.1', upstream.url] == 1
+        assert shown[f'sandle_wrapper_backend_{name}', '127.0.0.1', 'http://127.0.0.1:9'] == 0
+    assert shown['sandle_wrapper_backend_requests', '127.0.0.1', upstream.url] == 0
     assert shown['sandle_wrapper_draining',] == 0
     assert shown['process_open_fds',] > 0
     wrapper.lifecycle.begin_drain()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sandle.errors import BadGatewayError
 from tests.end_to_end.scripted_backend import AUTHORIZED, Answer, Upstream, completion, error_of, wait_for
-from wrapper_registry import FIRST_POLL_WAIT_S, model_objects
+from wrapper_listing import model_objects
+from wrapper_registry import FIRST_POLL_WAIT_S
 
 if TYPE_CHECKING:
     from tests.conftest import Wrapper

@@ -90,6 +90,19 @@ def test_nothing_is_lost_or_counted_twice_while_it_is_written(tmp_path: Path) ->
     assert UsageBook(tmp_path).rows()[0].usage == Usage(1500, 0, 1500)
 
 
+def test_two_that_write_at_once_write_nothing_twice(tmp_path: Path) -> None:
+    """As the thread that writes and a user who asks for their usage."""
+    book = UsageBook(tmp_path)
+    for _ in range(20):
+        book.add('alice', 'm', Usage(1, 0))
+        threads = [threading.Thread(target=book.write) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert UsageBook(tmp_path).rows()[0].usage == Usage(20, 0, 20)
+
+
 def test_written_by_itself_and_at_the_end(tmp_path: Path) -> None:
     book = UsageBook(tmp_path)
     book.start()

@@ -57,16 +57,16 @@ def chunk(data: bytes) -> bytes:
 class Upstream:
     """A backend on a real socket. `scripts` are by path; `models` are what it lists."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = '127.0.0.1', port: int = 0) -> None:
         self.received: list[Received] = []
         self.client_left = threading.Event()
         self.connection_count = 0
         self.scripts: dict[str, Script] = {'/ready': Answer('{"status": "ready"}')}
         self.list_models({'id': 'm'})
         self._sockets: set[socket.socket] = set()
-        self._listener = socket.create_server(('127.0.0.1', 0))
+        self._listener = socket.create_server((host, port), family=socket.AF_INET6 if ':' in host else socket.AF_INET)
         self.port: int = self._listener.getsockname()[1]
-        self.url = f'http://127.0.0.1:{self.port}'
+        self.url = f'http://[{host}]:{self.port}' if ':' in host else f'http://{host}:{self.port}'
         threading.Thread(target=self._accept, daemon=True).start()
 
     def list_models(self, *models: object) -> None:

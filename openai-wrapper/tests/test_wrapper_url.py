@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper_backend import Backend, CannotConnectError, parse_url
+from wrapper_url import parse_url
 
 
 @pytest.mark.parametrize('text, url', [
@@ -30,10 +30,3 @@ def test_parse_url_of_any_text_is_a_url_or_a_value_error(text: str) -> None:
         assert str(parse_url(text)).startswith('http')
     except ValueError:
         pass
-
-
-def test_backend_without_an_address_cannot_be_connected_to() -> None:
-    backend = Backend(parse_url('http://h:1'), 1.0)
-    with pytest.raises(CannotConnectError):
-        backend.acquire(is_fresh=False)
-    assert backend.outstanding == 0

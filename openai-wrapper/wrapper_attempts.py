@@ -1,0 +1,117 @@
+"""To which replicas one request is sent, one after the other, until one of them answers.
+
+- A replica that cannot be connected to has seen nothing of the request: the next one is asked.
+- A 503 says that nothing was done: another replica is asked if it is ready for the model, else the 503 is the answer.
+- A replica that is lost before anything of its answer was passed on may have died of the request: one other replica is
+  asked, and no more, so that a request that kills its replica cannot kill them all.
+- A request that takes too long, or is answered otherwise, is not sent again.
+
+Knows these rules; nothing of what answers mean.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sandle import errors
+from wrapper_exchange import Exchange, Watcher
+from wrapper_monitor import Fitness, Monitor
+from wrapper_registry import Route
+from wrapper_replica import CannotConnectError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request as replicas get it. `timeout_s`: until the head of the answer is there."""
+
+    method: str
+    path: str
+    body: bytes | None
+    headers: Mapping[str, str]
+    timeout_s: float
+
+
+class Attempts:
+    """One request with its replicas. Used by the thread of that request."""
+
+    def __init__(self, request: Outgoing, route: Route, watcher: Watcher, is_client_gone: Callable[[], bool]) -> None:
+        self._request = request
+        self._route = route
+        self._watcher = watcher
+        self._is_client_gone = is_client_gone
+        self._at_hand: tuple[Monitor, Exchange] | None = None
+        self._is_second_life = False
+
+    def begin(self) -> Exchange:
+        """Returns an exchange of which the answer's head is there. Raises ApiError."""
+        return self._ask(errors.BadGatewayError('The backend of this model cannot be reached.'))
+
+    def again(self, lost: errors.BackendLostError) -> Exchange:
+        """Returns another exchange in place of one that was lost before anything of it was passed on.
+
+        Raises `lost` if the request may not be sent again, and ApiError.
+        """
+        self._may_go_on(lost)
+        return self._ask(lost)
+
+    def failed(self) -> None:
+        """Notes that the replica at hand has failed."""
+        if self._at_hand is not None:
+            self._at_hand[0].report_failure()
+
+    def close(self) -> None:
+        """Ends the request wherever it stands. May be called twice."""
+        at_hand, self._at_hand = self._at_hand, None
+        if at_hand is not None:
+            _leave(*at_hand)
+
+    def _ask(self, failure: errors.ApiError) -> Exchange:
+        """Asks replicas for as long as the rules allow; raises `failure`, or the last one, when none is left."""
+        refusal: tuple[Monitor, Exchange] | None = None
+        try:
+            while (monitor := self._route.next(Fitness.LAST if refusal is None else Fitness.READY)) is not None:
+                exchange = Exchange(monitor.replica, self._watcher, self._is_client_gone)
+                self._at_hand = monitor, exchange
+                request = self._request
+                try:
+                    exchange.start(request.method, request.path, request.body, request.headers, request.timeout_s)
+                except CannotConnectError as error:
+                    logger.warning('backend %s cannot be connected to: %s', monitor.replica, error.__cause__)
+                    self.failed()
+                    failure = error
+                except errors.BackendLostError as error:
+                    self._may_go_on(error)
+                    failure = error
+                except errors.GatewayTimeoutError:
+                    self.failed()
+                    raise
+                else:
+                    if exchange.status != 503:
+                        return exchange
+                    monitor.rounds.soon()
+                    if refusal is not None:
+                        _leave(*refusal)
+                    refusal, self._at_hand = self._at_hand, None
+                self.close()
+            if refusal is None:
+                raise failure
+            self._at_hand, refusal = refusal, None
+            return self._at_hand[1]
+        finally:
+            if refusal is not None:
+                _leave(*refusal)
+
+    def _may_go_on(self, lost: errors.BackendLostError) -> None:
+        """Notes a loss. Raises it if it is not the request's first."""
+        self.failed()
+        self.close()
+        if self._is_second_life:
+            raise lost
+        self._is_second_life = True
+
+
+def _leave(monitor: Monitor, exchange: Exchange) -> None:
+    exchange.close()
+    monitor.replica.end()

@@ -1,0 +1,121 @@
+"""How one replica stands: what polls find, and what requests report. Knows /v1/models and /ready."""
+
+import enum
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from sandle import errors, jsonbody
+from sandle.protocol import ModelObject
+from wrapper_exchange import Exchange, Watcher
+from wrapper_listing import model_objects
+from wrapper_replica import Replica
+from wrapper_rounds import Rounds
+
+logger = logging.getLogger(__name__)
+
+POLL_INTERVAL_S = 2.0
+POLL_INTERVAL_UNREADY_S = 0.5
+POLL_TIMEOUT_S = 5.0
+OVERDUE_S = 1.0  # a poll that takes longer makes a replica the last to be asked, before it is given up as lost
+MAX_LISTING_BYTES = 8 * 2 ** 20
+
+
+class Fitness(enum.IntEnum):
+    """How well a replica suits a request for a model: the smaller, the sooner it is asked."""
+
+    READY = 0
+    THERE = 1  # but the model is not in memory, or the replica says that it is not ready
+    LAST = 2  # out of reach, failed since the last good poll, or cannot load the model
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """What the last poll found. `is_known`: its models, by id, have been listed at least once."""
+
+    models: Mapping[str, ModelObject] = field(default_factory=dict)
+    is_known: bool = False
+    is_reachable: bool = False
+    is_ready: bool = False
+
+
+class Monitor:
+    """Follows one replica on a thread of its own. Everything may be read and called on any thread."""
+
+    def __init__(self, replica: Replica, watcher: Watcher, models: Mapping[str, ModelObject],
+                 on_change: Callable[[], None], on_failure: Callable[[], object]) -> None:
+        """`models` are taken to be there until a poll has found out; `on_change` is called when the state changes."""
+        self.replica = replica
+        self.state = ReplicaState(models)
+        self.rounds = Rounds(f'poll {replica}', self._round, POLL_INTERVAL_UNREADY_S)
+        self._watcher = watcher
+        self._on_change = on_change
+        self._on_failure = on_failure
+        self._failures = 0
+        self._forgiven = 0
+        self._poll_began_s: float | None = None
+
+    def fitness(self, model_id: str) -> Fitness:
+        """Returns how well the replica suits a request for one of its models at this moment."""
+        model = self.state.models.get(model_id)
+        if (model is None or model.status == 'error' or not self.state.is_reachable
+                or self._failures > self._forgiven or self._is_overdue()):
+            return Fitness.LAST
+        return Fitness.READY if self.state.is_ready and model.status == 'ready' else Fitness.THERE
+
+    def report_failure(self) -> None:
+        """Notes that a request has failed here, as the next one may: until a good poll the replica is asked last."""
+        self._failures += 1
+        self.rounds.soon()
+        self._on_failure()
+        self._on_change()
+
+    def stop(self) -> None:
+        """Ends the following, and closes connections that wait for use; requests under way go on."""
+        self.rounds.stop()
+        self.replica.close()
+
+    def _is_overdue(self) -> bool:
+        began_s = self._poll_began_s
+        return began_s is not None and time.monotonic() - began_s > OVERDUE_S
+
+    def _round(self) -> float:
+        failures = self._failures
+        self._poll_began_s = time.monotonic()
+        try:
+            state, reason = self._poll(), ''
+            self._forgiven = failures  # a failure since the poll began counts on
+        except (errors.ApiError, OSError) as error:
+            state = replace(self.state, is_reachable=False, is_ready=False)
+            reason = str(error.__cause__ or error)
+        finally:
+            self._poll_began_s = None
+        self._set(state, reason)
+        return POLL_INTERVAL_S if state.is_ready else POLL_INTERVAL_UNREADY_S
+
+    def _set(self, state: ReplicaState, reason: str) -> None:
+        before, self.state = self.state, state
+        if state.is_reachable and not before.is_reachable:
+            logger.info('backend %s is there with %d models', self.replica, len(state.models))
+        elif reason and (before.is_reachable or self.rounds.count == 0):
+            logger.warning('backend %s cannot be reached: %s', self.replica, reason)
+        if state.is_ready != before.is_ready:
+            logger.info('backend %s is %sready', self.replica, '' if state.is_ready else 'not ')
+        self._on_change()
+
+    def _poll(self) -> ReplicaState:
+        status, body = self._get('/v1/models')
+        if status != 200:
+            raise errors.BadGatewayError(f'its model listing has status {status}')
+        models = {model.id: model for model in model_objects(jsonbody.parse_object(body))}
+        status, _ = self._get('/ready')
+        return ReplicaState(models, is_known=True, is_reachable=True, is_ready=status in (200, 404))
+
+    def _get(self, path: str) -> tuple[int, bytes]:
+        exchange = Exchange(self.replica, self._watcher, lambda: False)
+        try:
+            exchange.start('GET', path, None, {'Accept': 'application/json'}, POLL_TIMEOUT_S)
+            return exchange.status, exchange.read_all(POLL_TIMEOUT_S, MAX_LISTING_BYTES)
+        finally:
+            exchange.close()
