@@ -123,10 +123,10 @@ def the_wrappers_app() -> Any:
         importlib.import_module(f'wrapper_{name}')
         for name in ('app', 'counter', 'exchange', 'forward', 'keys', 'limits', 'metrics', 'registry', 'usage'))
     watcher, lifecycle, book = exchange.Watcher(), http.Lifecycle(), usage.UsageBook(None)
-    registry, limiter = registries.Registry([], watcher, None), limits.Limiter(lambda name: 0, 1, 1.0)
+    registry, limiter = registries.Registry([], None), limits.Limiter(lambda name: 0, 1, 1.0)
     return wrapper.create_app(
         lifecycle, keys.Keys(keys.store(['sk-test'])), registry,
-        forward.Forwarder(watcher, forward.Timeouts(1, 1), 1, lambda: None), counter.Counter(limiter, book),
+        forward.Forwarder(watcher, forward.Timeouts(1, 1), 1), counter.Counter(limiter, book),
         metrics.Metrics(lifecycle, registry, limiter, book), wrapper.Policy())
 
 
