@@ -89,9 +89,9 @@ def make_loader(models: tuple[CatalogEntry, ...], wanted: LoadOptions) -> HfLoad
 @click.option('--max-sequences-per-request', type=click.IntRange(1), default=128,
               help='Prompts times n (or best_of) of one request at most.')
 @click.option('--max-logprobs', type=click.IntRange(0), default=20, help='Largest value of logprobs in a request.')
-def main(host: str, port: int, log_level: str, log_format: str, max_body_bytes: int, drain_timeout_s: float,
-         single_model: str | None, models_file: pathlib.Path, offload_dir: pathlib.Path | None, load_in_8bit: bool,
-         load_in_4bit: bool, dtype: str, device: str, max_batch_size: int, max_batch_tokens: int, max_queue: int,
+def main(log_level: str, log_format: str, serving: server.ServerOptions, single_model: str | None,
+         models_file: pathlib.Path, offload_dir: pathlib.Path | None, load_in_8bit: bool, load_in_4bit: bool,
+         dtype: str, device: str, max_batch_size: int, max_batch_tokens: int, max_queue: int,
          max_context_tokens: int | None, batch_invariant: bool, max_sequences_per_request: int,
          max_logprobs: int) -> None:
     """Reads options, builds, serves. (The help text is the module's.)"""
@@ -111,8 +111,7 @@ def main(host: str, port: int, log_level: str, log_format: str, max_body_bytes: 
     lifecycle = Lifecycle()
     app = create_app('backend-hf', lifecycle)
     endpoints.add_routes(app, engine, lifecycle, CompletionLimits(max_sequences_per_request, max_logprobs))
-    server.serve(app, server.ServerOptions(host, port, max_batch_size + max_queue + SPARE_THREADS, max_body_bytes,
-                                           drain_timeout_s), lifecycle, engine.shutdown)
+    server.serve(app, serving, max_batch_size + max_queue + SPARE_THREADS, lifecycle, engine.shutdown)
 
 
 if __name__ == '__main__':

@@ -33,8 +33,8 @@ MODELS = {model.id.rpartition('-')[2]: model for model in read_catalog(MODELS_FI
 @options.server_options
 @click.option('--max-seq-len', type=click.IntRange(2), default=512,
               help='Tokens that a prompt and its completion may have together.')
-def main(llama_dir: pathlib.Path, model_size: str, host: str, port: int, log_level: str, log_format: str,
-         max_body_bytes: int, drain_timeout_s: float, max_seq_len: int) -> None:
+def main(llama_dir: pathlib.Path, model_size: str, log_level: str, log_format: str, serving: server.ServerOptions,
+         max_seq_len: int) -> None:
     """Reads options, builds, serves. (The help text is the module's.)"""
     log.configure(log_level, log_format)
     model = MODELS[model_size]
@@ -43,8 +43,7 @@ def main(llama_dir: pathlib.Path, model_size: str, host: str, port: int, log_lev
     lifecycle = Lifecycle()
     app = create_app('backend-llama', lifecycle)
     endpoints.add_routes(app, engine, lifecycle, CompletionLimits())
-    server.serve(app, server.ServerOptions(host, port, THREADS, max_body_bytes, drain_timeout_s), lifecycle,
-                 engine.shutdown)
+    server.serve(app, serving, THREADS, lifecycle, engine.shutdown)
 
 
 if __name__ == '__main__':

@@ -47,7 +47,7 @@ def read_models(path: pathlib.Path) -> tuple[CatalogEntry, ...]:
 @click.option('--max-logprobs', type=click.IntRange(0, 100), default=20, help='Largest value of logprobs in a request.')
 @click.option('--faults', is_flag=True, help='Let prompts that begin with "!fault", and POST /faults, make things go '
                                              'wrong on command (see stub_faults.py). For tests only.')
-def main(host: str, port: int, log_level: str, log_format: str, max_body_bytes: int, drain_timeout_s: float, text: str,
+def main(log_level: str, log_format: str, serving: server.ServerOptions, text: str,
          num_tokens: int | None, first_token_delay_s: float, token_delay_s: float, models_file: pathlib.Path,
          model: tuple[str, ...], context_length: int, threads: int, max_running: int,
          max_sequences_per_request: int, max_logprobs: int, faults: bool) -> None:
@@ -67,8 +67,7 @@ def main(host: str, port: int, log_level: str, log_format: str, max_body_bytes: 
         add_faults(app, stub, lifecycle)
         engine = FaultyEngine(stub, stub_options, exchange)
     endpoints.add_routes(app, engine, lifecycle, CompletionLimits(max_sequences_per_request, max_logprobs))
-    server.serve(app, server.ServerOptions(host, port, threads, max_body_bytes, drain_timeout_s), lifecycle,
-                 engine.shutdown)
+    server.serve(app, serving, threads, lifecycle, engine.shutdown)
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ import wrapper_page
 from sandle import log
 from sandle.app import Lifecycle
 from sandle.options import CONTEXT_SETTINGS
-from sandle.server import ServerOptions, serve
+from sandle.server import serve
 from wrapper_backend import Backend
 from wrapper_counter import Counter
 from wrapper_exchange import Watcher
@@ -53,8 +53,7 @@ def main(context: click.Context, settings: Settings) -> None:
     keys.watch(settings.keys_reload_s)
     registry.start()
     book.start()
-    serve(app, ServerOptions(settings.host, settings.port, settings.threads, settings.max_body_bytes,
-                             settings.drain_timeout_s), lifecycle, watcher.end_all)
+    serve(app, settings.serving, settings.threads, lifecycle, watcher.end_all)
     book.stop()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sandle.options import Seconds, server_options
+from sandle.server import ServerOptions
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=pathlib.Path)
@@ -40,12 +41,9 @@ class Settings:
     page_dir: pathlib.Path | None
     docs_dir: pathlib.Path | None
     threads: int
-    host: str
-    port: int
     log_level: str
     log_format: str
-    max_body_bytes: int
-    drain_timeout_s: float
+    serving: ServerOptions
 
     @property
     def backend_urls(self) -> list[str]:

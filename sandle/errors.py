@@ -5,6 +5,7 @@
     │   ├── ContextLengthExceededError
     │   ├── UnsupportedParameterError
     │   ├── NotJsonError 415
+    │   ├── RequestTimeoutError 408
     │   ├── BodyTooLargeError 413
     │   └── HeadersTooLargeError 431
     ├── AuthenticationError 401
@@ -86,6 +87,12 @@ class NotJsonError(InvalidRequestError):
     """The body is not declared to be JSON."""
 
     status = 415
+
+
+class RequestTimeoutError(InvalidRequestError):
+    """The request did not arrive in time."""
+
+    status = 408
 
 
 class BodyTooLargeError(InvalidRequestError):

@@ -4,13 +4,10 @@ Knows sockets, threads and signals; knows nothing of what the application does. 
 `threads` must exceed what may run plus what may wait, or /health starves.
 """
 
-import http
-import json
 import logging
-import re
 import resource
-import secrets
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -18,87 +15,42 @@ from dataclasses import dataclass
 from typing import Any
 
 import flask
-import waitress.server
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.task import ErrorTask
-from waitress.utilities import Error as WaitressError
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.task import ThreadedTaskDispatcher
 
-from sandle import errors
-from sandle.app import REQUEST_ID_HEADER, Lifecycle
+from sandle.app import Lifecycle
+from sandle.connection import Channel, Listener, Patience
 
 logger = logging.getLogger(__name__)
 
-Server = waitress.server.MultiSocketServer | waitress.server.BaseWSGIServer
-
 KEEPALIVE_TIMEOUT_S = 75
+LOOP_S = 1.0  # how often the thread of the sockets looks around when nothing happens
 DESCRIPTORS = 65_536  # each connection holds one, and a stream through the wrapper two
-TRANSFER_ENCODING = re.compile(rb'^transfer-encoding[ \t]*:(.*)$', re.IGNORECASE | re.MULTILINE)
+SOCKET_OPTIONS = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_SNDBUF, 2 ** 17),  # else the system takes megabytes for a client that does not read
+]
 LAST_WORDS_S = 2.0  # for streams to be told of the end once the grace period is over, and for the last bytes to leave
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Where to listen and within which limits; as the options of `sandle.options`."""
+    """Where to listen and within which limits; as the options of `sandle.options`, which make it."""
 
     host: str
     port: int
-    threads: int
     max_body_bytes: int
+    receive_timeout_s: float
+    send_timeout_s: float
     drain_timeout_s: float
 
 
-class StrictParser(HTTPRequestParser):
-    """Refuses what two servers in a row may read differently, and what waitress's own parser fails over."""
-
-    def parse_header(self, header_plus: bytes) -> None:
-        codings = TRANSFER_ENCODING.findall(header_plus)
-        try:
-            super().parse_header(header_plus)
-        except ValueError as error:  # a Content-Length of thousands of digits, an address in half a bracket
-            raise ParsingError('A number or an address in it cannot be read') from error
-        if codings and 'CONTENT_LENGTH' in self.headers:
-            raise ParsingError('Content-Length and Transfer-Encoding exclude each other')
-        if len(codings) > 1 or codings and (b',' in codings[0] or self.version != '1.1'):
-            raise ParsingError('Transfer-Encoding can be "chunked", once, in HTTP/1.1')
-
-
-class JsonErrorTask(ErrorTask):
-    """What waitress answers by itself, in our JSON."""
-
-    def execute(self) -> None:
-        cause: WaitressError = self.request.error  # type: ignore[attr-defined]  # the stubs call a parser an Error
-        error = self._api_error(cause)
-        body = json.dumps(error.body()).encode()
-        self.status = f'{error.status} {http.HTTPStatus(error.status).phrase}'
-        self.response_headers = [*self.response_headers, ('Content-Type', 'application/json'),
-                                 (REQUEST_ID_HEADER, f'req-{secrets.token_hex(12)}')]
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(body)
-
-    @staticmethod
-    def _api_error(cause: WaitressError) -> errors.ApiError:
-        match cause.code:
-            case 413:
-                return errors.BodyTooLargeError('The request body is too large.')
-            case 431:
-                return errors.HeadersTooLargeError('The request headers are too large.')
-            case 500:
-                return errors.InternalError('The server had an internal error.')
-            case _:
-                return errors.InvalidRequestError(f'The request is malformed: {cause.body}.')
-
-
-class JsonChannel(HTTPChannel):
-    """A connection that keeps our manners also where no application is asked."""
-
-    parser_class = StrictParser
-    error_task_class = JsonErrorTask
-
-
-def serve(app: flask.Flask, options: ServerOptions, lifecycle: Lifecycle, on_stop: Callable[[], None]) -> None:
+def serve(app: flask.Flask, options: ServerOptions, threads: int, lifecycle: Lifecycle,
+          on_stop: Callable[[], None]) -> None:
     """Serves until SIGTERM or SIGINT, then drains and returns. Call it on the main thread.
+
+    `threads` is how many requests may be under way at once.
 
     Draining: new requests get a 503, running ones may finish within `drain_timeout_s`; then `on_stop` must end those
     that are left. A second signal ends the process at once.
@@ -107,7 +59,7 @@ def serve(app: flask.Flask, options: ServerOptions, lifecycle: Lifecycle, on_sto
     sockets: dict[int, Any] = {}  # Any: the stubs know this map and what it holds only in part
     _raise_descriptor_limit()
     try:
-        server = _create(app, options, sockets)
+        listeners = _listen(app, options, threads, sockets)
     except OSError as error:
         raise SystemExit(f'cannot listen on {options.host}:{options.port} (--host, --port): {error.strerror}') from None
 
@@ -118,7 +70,7 @@ def serve(app: flask.Flask, options: ServerOptions, lifecycle: Lifecycle, on_sto
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle_signal)
-    thread = threading.Thread(target=_run, args=(server, stopping), name='http', daemon=True)
+    thread = threading.Thread(target=_run, args=(sockets, stopping), name='http', daemon=True)
     thread.start()
     stopping.wait()
     logger.info('draining: up to %g s for running requests to finish', options.drain_timeout_s)
@@ -128,7 +80,8 @@ def serve(app: flask.Flask, options: ServerOptions, lifecycle: Lifecycle, on_sto
     if not is_idle:
         lifecycle.wait_until_idle(LAST_WORDS_S)
     _wait_until_sent(sockets)
-    server.close()
+    for listener in listeners:
+        listener.close()
     logger.info('stopped')
 
 
@@ -140,9 +93,9 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _run(server: Server, stopping: threading.Event) -> None:
+def _run(sockets: dict[int, Any], stopping: threading.Event) -> None:
     try:
-        server.run()
+        wasyncore.loop(LOOP_S, use_poll=True, map=sockets)
     except OSError:  # the listening socket was closed under the loop, which is how it ends
         if not stopping.is_set():
             raise
@@ -153,20 +106,24 @@ def _run(server: Server, stopping: threading.Event) -> None:
 def _wait_until_sent(sockets: dict[int, Any]) -> None:
     """Waits until what was written has left, for LAST_WORDS_S at most: a request is done before its last byte is."""
     deadline_s = time.monotonic() + LAST_WORDS_S
-    while any(isinstance(item, HTTPChannel) and (item.requests or item.total_outbufs_len)
+    while any(isinstance(item, Channel) and (item.requests or item.total_outbufs_len)
               for item in list(sockets.values())) and time.monotonic() < deadline_s:
         time.sleep(0.01)
 
 
-def _create(app: flask.Flask, options: ServerOptions, sockets: dict[int, Any]) -> Server:
-    server = waitress.server.create_server(
-        app, map=sockets, host=options.host, port=options.port, threads=options.threads,
-        connection_limit=2 * options.threads + 256, asyncore_use_poll=True, channel_request_lookahead=1, backlog=1024,
-        channel_timeout=KEEPALIVE_TIMEOUT_S, cleanup_interval=10, ident='sandle',
+def _listen(app: flask.Flask, options: ServerOptions, threads: int, sockets: dict[int, Any]) -> list[Listener]:
+    """Returns a listener for each address that the host's name has. Raises OSError."""
+    settings = Adjustments(
+        host=options.host, port=options.port, connection_limit=2 * threads + 256, channel_request_lookahead=1,
+        backlog=1024, channel_timeout=KEEPALIVE_TIMEOUT_S, cleanup_interval=1, ident='sandle',
         max_request_body_size=options.max_body_bytes + 1, inbuf_overflow=options.max_body_bytes,
         outbuf_high_watermark=2 ** 18, outbuf_overflow=2 ** 20)
-    for listener in [item for item in sockets.values() if isinstance(item, waitress.server.TcpWSGIServer)]:
-        listener.channel_class = JsonChannel  # there is one listener for each address that the host's name has
-        host, port = listener.getsockname()[:2]
-        logger.info('listening on http://%s:%s', host, port)
-    return server
+    settings.socket_options = SOCKET_OPTIONS
+    pool = ThreadedTaskDispatcher()
+    pool.set_thread_count(threads)
+    patience = Patience(options.receive_timeout_s, options.send_timeout_s)
+    listeners = [Listener(patience, app, sockets, dispatcher=pool, adj=settings, sockinfo=address)
+                 for address in settings.listen]
+    for listener in listeners:
+        logger.info('listening on http://%s:%s', *listener.getsockname())
+    return listeners

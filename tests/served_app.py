@@ -1,4 +1,5 @@
-"""A small application for tests of sandle.server: `python -m tests.served_app MAX_BODY_BYTES DRAIN_TIMEOUT_S`."""
+"""A small application for tests of sandle.server. Its arguments are the limits: bytes of a body, and seconds to drain,
+to receive a request and to send."""
 
 import logging
 import sys
@@ -65,8 +66,10 @@ def main() -> None:
     app.add_url_rule('/stream', view_func=stream)
     app.add_url_rule('/big', view_func=big)
     app.add_url_rule('/wait', view_func=wait_for_client)
-    options = server.ServerOptions('127.0.0.1', 0, 16, int(sys.argv[1]), float(sys.argv[2]))
-    server.serve(app, options, lifecycle, stopped.set)
+    max_body_bytes, drain_timeout_s, receive_timeout_s, send_timeout_s = map(float, sys.argv[1:])
+    options = server.ServerOptions('127.0.0.1', 0, int(max_body_bytes), receive_timeout_s, send_timeout_s,
+                                   drain_timeout_s)
+    server.serve(app, options, 16, lifecycle, stopped.set)
 
 
 if __name__ == '__main__':

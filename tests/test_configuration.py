@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / 'docs/configuration.md').read_text('utf-8')
 COMPONENTS = ('openai-wrapper', 'backend-hf', 'backend-stub', 'backend-llama')
-SHARED = ('--host', '--port', '--log-level', '--log-format', '--max-body-bytes', '--drain-timeout-s')
+SHARED = ('--host', '--port', '--log-level', '--log-format', '--max-body-bytes', '--receive-timeout-s',
+          '--send-timeout-s', '--drain-timeout-s')
 Row = tuple[frozenset[str], str, str]  # names, environment variable, default
 
 

@@ -59,8 +59,10 @@ class Served:
 
 
 @contextlib.contextmanager
-def running(drain_timeout_s: float = 5.0) -> Iterator[Served]:
-    command = [sys.executable, '-m', 'tests.served_app', str(MAX_BODY_BYTES), str(drain_timeout_s)]
+def running(drain_timeout_s: float = 5.0, receive_timeout_s: float = 20.0,
+            send_timeout_s: float = 20.0) -> Iterator[Served]:
+    limits = (MAX_BODY_BYTES, drain_timeout_s, receive_timeout_s, send_timeout_s)
+    command = [sys.executable, '-m', 'tests.served_app', *map(str, limits)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stderr is not None
         lines: list[str] = []
@@ -211,6 +213,88 @@ def test_a_slow_request_does_not_hold_up_others(served: Served) -> None:
         assert time.monotonic() - started_s < 1
 
 
+@pytest.fixture(scope='module')
+def impatient() -> Iterator[Served]:
+    """A server that gives a client a second to send its request, and as much to read."""
+    with running(receive_timeout_s=1.0, send_timeout_s=1.0) as server:
+        yield server
+
+
+def until_closed(connection: socket.socket) -> tuple[bytes, float]:
+    """Returns what comes until the server closes, and the seconds that it took."""
+    started_s = time.monotonic()
+    received = b''
+    with contextlib.suppress(ConnectionResetError):
+        while piece := connection.recv(65536):
+            received += piece
+    return received, time.monotonic() - started_s
+
+
+@pytest.mark.parametrize('begun', [b'POST /echo HT', request(headers='Content-Length: 9\r\n') + b'{"a"',
+                                   request(headers='Transfer-Encoding: chunked\r\n') + b'5\r\n{"a'])
+def test_a_request_that_does_not_arrive_is_a_408(impatient: Served, begun: bytes) -> None:
+    with socket.create_connection(('127.0.0.1', impatient.port), PATIENCE_S) as connection:
+        connection.sendall(begun)
+        received, seconds = until_closed(connection)
+    ((status, body),) = responses_in(received + b'CLOSED')
+    assert (status, body['error']['message']) == (408, 'The request did not arrive in time.')
+    assert 0.9 < seconds < PATIENCE_S / 2
+
+
+def test_a_request_that_trickles_is_a_408(impatient: Served) -> None:
+    with socket.create_connection(('127.0.0.1', impatient.port), PATIENCE_S) as connection:
+        started_s = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - started_s < PATIENCE_S / 2:
+                connection.sendall(b'x')
+                time.sleep(0.1)  # the pace of the client
+        assert time.monotonic() - started_s < PATIENCE_S / 2
+
+
+def test_a_connection_that_says_nothing_is_closed(impatient: Served) -> None:
+    with socket.create_connection(('127.0.0.1', impatient.port), PATIENCE_S) as connection:
+        received, seconds = until_closed(connection)
+    assert received == b'' and 0.9 < seconds < PATIENCE_S / 2
+
+
+def test_a_connection_between_requests_stays_open(impatient: Served) -> None:
+    with socket.create_connection(('127.0.0.1', impatient.port), PATIENCE_S) as connection:
+        connection.sendall(SMUGGLED)
+        assert b'200 OK' in connection.recv(65536)
+        with socket.create_connection(('127.0.0.1', impatient.port), PATIENCE_S) as silent:
+            until_closed(silent)  # which is younger
+        connection.sendall(SMUGGLED)
+        assert b'200 OK' in connection.recv(65536)
+
+
+def test_a_client_that_does_not_read_is_dropped(impatient: Served) -> None:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2 ** 14)
+        connection.connect(('127.0.0.1', impatient.port))
+        connection.sendall(request('/big', method='GET'))
+        impatient.wait_for_line('has read nothing')
+        received, _ = until_closed(connection)
+    assert len(received) < BIG / 2
+
+
+def test_a_client_that_reads_slowly_gets_everything(impatient: Served) -> None:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2 ** 18)
+        connection.connect(('127.0.0.1', impatient.port))
+        connection.sendall(request('/big', method='GET', headers=CLOSE))
+        size = 0
+        while piece := connection.recv(2 ** 20):
+            size += len(piece)
+            time.sleep(0.02)  # the pace of the client: longer in all than it may stand still
+    assert size > BIG
+
+
+def test_a_silent_stream_is_not_cut(impatient: Served) -> None:
+    stream = Stream(impatient.url, 1, 2.5)  # longer between two events than a client may take for anything
+    stream.join(PATIENCE_S)
+    assert stream.body.endswith(b'data: [DONE]\n\n')
+
+
 class Stream(threading.Thread):
     """Reads a stream to its end."""
 
@@ -301,8 +385,8 @@ def test_a_port_in_use_stops_the_start_with_one_line() -> None:
     with socket.create_server(('127.0.0.1', 0)) as taken:
         script = ('from sandle import app, server\n'
                   'lifecycle = app.Lifecycle()\n'
-                  f'options = server.ServerOptions("127.0.0.1", {taken.getsockname()[1]}, 2, 1000, 1)\n'
-                  'server.serve(app.create_app("x", lifecycle), options, lifecycle, lambda: None)\n')
+                  f'options = server.ServerOptions("127.0.0.1", {taken.getsockname()[1]}, 1000, 1, 1, 1)\n'
+                  'server.serve(app.create_app("x", lifecycle), options, 2, lifecycle, lambda: None)\n')
         ended = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, timeout=60, cwd=ROOT,
                                check=False)
     assert ended.returncode != 0
