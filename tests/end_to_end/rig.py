@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import requests
@@ -71,12 +71,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(script: str, *arguments: str, port: int = 0,
-          environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Runs a script of the repository from another folder, and kills it at the end."""
+def serve(script: str, *arguments: str, port: int = 0, environment: Mapping[str, str] | None = None,
+          through: Sequence[str] = ()) -> Iterator[Server]:
+    """Runs a script of the repository from another folder, and kills it at the end.
+
+    `through` is a command that runs the one that follows it, and ends with it.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith('SANDLE_')}
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / script), '--port', str(port), *arguments], text=True, cwd='/',
+        [*through, sys.executable, str(ROOT / script), '--port', str(port), *arguments], text=True, cwd='/',
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**clean, **(environment or {}), 'PYTHONUNBUFFERED': '1'})
     with process:
         server = Server(process)

@@ -38,7 +38,7 @@ def run_nginx(folder: Path, upstream_port: int) -> Iterator[Nginx]:
     user = 'user root;' if os.geteuid() == 0 else ''
     paths = ' '.join(f'{name}_temp_path {folder}/{name};' for name in TEMPORARY)
     (folder / 'nginx.conf').write_text(
-        f'{user} daemon off; error_log stderr warn; pid {folder}/pid; events {{}}\n'
+        f'{user} daemon off; error_log stderr warn; pid {folder}/pid; events {{ worker_connections 4096; }}\n'
         f'http {{ access_log off; {paths} include {folder}/server.conf; }}\n', 'utf-8')
     with subprocess.Popen([PROGRAM, '-p', str(folder), '-c', str(folder / 'nginx.conf')]) as process:
         try:

@@ -9,13 +9,13 @@ import pytest
 from tests.end_to_end.rig import KEY, STUB, WRAPPER, Client, Server, serve, wait_for
 from tests.end_to_end.web_server import PROGRAM, Nginx, run_nginx
 
-HERE = Path(__file__).parent
+WITH_PROCESSES = [Path(__file__).parent / name for name in ('end_to_end', 'faults')]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what is in this folder; the hook sees the items of every folder."""
+    """Marks what talks to these processes."""
     for item in items:
-        if HERE in item.path.parents:
+        if any(folder in item.path.parents for folder in WITH_PROCESSES):
             item.add_marker(pytest.mark.e2e)
 
 
