@@ -148,7 +148,7 @@ def operations() -> Iterator[tuple[str, Schema]]:
 def test_responses_are_those_of_the_errors(name: str, operation: Schema) -> None:
     is_public = operation.get('security') == []
     statuses = {int(status) for status in operation['responses']}
-    assert {200, 400, 405, 413, 431} <= statuses
+    assert {200, 400, 405, 408, 413, 431} <= statuses
     assert is_public == name.endswith(('/health', '/ready')) == (401 not in statuses)
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ApiError)]
     assert statuses - {200} <= {kind.status for kind in kinds}
