@@ -13,6 +13,8 @@ ERRORS: dict[int, type[errors.ApiError]] = {
     400: errors.InvalidRequestError, 404: errors.NotFoundError, 405: errors.InternalError,
     413: errors.BodyTooLargeError, 415: errors.InternalError, 422: errors.InvalidRequestError,
     429: errors.RateLimitError, 500: errors.InternalError, 503: errors.UnavailableError}
+UNAVAILABLE: tuple[type[errors.ApiError], ...] = (
+    errors.ModelLoadingError, errors.QueueFullError, errors.ShuttingDownError)
 PASSED_STATUSES = frozenset({*range(400, 600)}) - {401, 403, 407}
 
 
@@ -32,8 +34,8 @@ def as_error(status: int, content_type: str, retry_after: str | None, body: byte
     if kind is None:
         return errors.BadGatewayError(f'The backend of this model gave an answer with status {status} that is none.')
     content = _content(body) if _is_json(content_type) else None
-    if isinstance(content, dict) and _is_error_body(content):
-        kind = next((known for known in kind.__subclasses__() if known.code == content['error']['code']), kind)
+    if status == 503 and isinstance(content, dict) and _is_error_body(content):
+        kind = next((known for known in UNAVAILABLE if known.code == content['error']['code']), kind)
     message = _message(content) or f'The backend of this model refused the request with status {status}.'
     return kind(message, retry_after_s=int(retry_after) if retry_after and retry_after.isdecimal() else None)
 

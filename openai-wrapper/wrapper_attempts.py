@@ -2,8 +2,8 @@
 
 - A replica that cannot be connected to has seen nothing of the request: the next one is asked.
 - A 503 says that nothing was done: another replica is asked if it is ready for the model, else the 503 is the answer.
-- A replica that is lost before anything of its answer was passed on may have died of the request: one other replica is
-  asked, and no more, so that a request that kills its replica cannot kill them all.
+- A replica that is lost before anything of its answer was passed on may have died of the request, which is therefore
+  sent twice at most: a request that kills its replica must not kill them all.
 - A request that takes too long, or is answered otherwise, is not sent again.
 
 Knows these rules; nothing of what answers mean.
@@ -20,6 +20,8 @@ from wrapper_registry import Route
 from wrapper_replica import CannotConnectError
 
 logger = logging.getLogger(__name__)
+
+MAX_LOST = 2  # times that a request is sent without an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Attempts:
         self._watcher = watcher
         self._is_client_gone = is_client_gone
         self._at_hand: tuple[Monitor, Exchange] | None = None
-        self._is_second_life = False
+        self._lost_count = 0
 
     def begin(self) -> Exchange:
         """Returns an exchange of which the answer's head is there. Raises ApiError."""
@@ -104,12 +106,13 @@ class Attempts:
                 _leave(*refusal)
 
     def _may_go_on(self, lost: errors.BackendLostError) -> None:
-        """Notes a loss. Raises it if it is not the request's first."""
+        """Notes a loss. Raises it if the request has been sent as often as it may."""
+        assert self._at_hand is not None, 'what is lost was at hand'
+        self._lost_count += self._at_hand[1].send_count
         self.failed()
         self.close()
-        if self._is_second_life:
+        if self._lost_count >= MAX_LOST:
             raise lost
-        self._is_second_life = True
 
 
 def _leave(monitor: Monitor, exchange: Exchange) -> None:

@@ -34,6 +34,8 @@ class Exchange:
         self._cause: errors.ApiError | None = None
         self._deadline_s: float | None = None
         self._is_complete = False
+        self.send_count = 0
+        """How many times the request was sent: two, where the first connection was closed at that moment."""
 
     def start(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float) -> None:
         """Sends the request and waits for the head of the answer.
@@ -130,6 +132,7 @@ class Exchange:
         try:
             if self._cause is not None:  # the client left while we connected
                 raise self._cause
+            self.send_count += 1
             with self._deadline(timeout_s):
                 connection.request(method, self._replica.url.base_path + path, body, dict(headers))
                 self._response = connection.getresponse()

@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -17,7 +17,7 @@ from wrapper_url import parse_url
 if TYPE_CHECKING:
     from tests.conftest import Wrapper
 
-MakeWrapper = Callable[..., 'Wrapper']
+MakeWrapper: TypeAlias = 'Callable[..., Wrapper]'
 MakeUpstream = Callable[..., Upstream]
 
 
