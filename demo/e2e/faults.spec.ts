@@ -125,3 +125,40 @@ test('hostile text stays text', async ({ sandbox, page }) => {
   await expect(page).toHaveTitle('Sandle')
   expect(await page.locator('main img, main script').count()).toBe(0)
 })
+
+/** The file with the panels and dialogs, as the browser asks for it. */
+const PARTS = '**/assets/later-*.js'
+
+test('a panel that cannot be fetched says so, and no reload is offered while the server is away', { tag: ['@narrow', '@dark'] }, async ({ sandbox, page, context }) => {
+  await page.route(PARTS, (route) => route.abort())
+  await sandbox.enter()
+  await sandbox.prompt.fill('Kept')
+  await context.setOffline(true)
+  await sandbox.tab('Tree').click()
+  await expect(sandbox.alert).toContainText('The server cannot be reached')
+  await sandbox.button('Retry').click()
+  await expect(sandbox.alert).toContainText('The server cannot be reached')
+  await context.setOffline(false)
+  await page.unroute(PARTS)
+  await sandbox.button('Retry').click()
+  await sandbox.button('Reload the page').click()
+  await expect(sandbox.prompt).toHaveValue('Kept')
+  await sandbox.tab('Tree').click()
+  await expect(page.getByRole('tree')).toBeVisible()
+})
+
+test('a dialog that the server no longer has is had by a reload, which keeps the text', async ({ sandbox, page }) => {
+  await page.route(PARTS, (route) => route.fulfill({ status: 404, contentType: 'application/json', body: '{}' }))
+  await sandbox.enter()
+  await sandbox.prompt.fill('Kept')
+  await sandbox.button('Help').click()
+  await expect(sandbox.alert).toContainText('could not be fetched')
+  await sandbox.button('Dismiss').click()
+  await expect(sandbox.alert).toBeHidden()
+  await sandbox.button('Help').click()
+  await page.unroute(PARTS)
+  await sandbox.button('Reload the page').click()
+  await expect(sandbox.prompt).toHaveValue('Kept')
+  await sandbox.button('Help').click()
+  await expect(page.getByRole('dialog')).toContainText('How it works')
+})

@@ -65,6 +65,11 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** Whether the page itself is served at this moment. */
+export function isServed(): Promise<boolean> {
+  return fetch('/', { method: 'HEAD', credentials: 'omit', cache: 'no-store' }).then(({ ok }) => ok, () => false)
+}
+
 /** The models that this key may use. */
 export async function listModels(key: string, signal: AbortSignal): Promise<Model[]> {
   const response = await send('/v1/models', { headers: headers(key), signal })

@@ -9,8 +9,9 @@ import type { WireError } from './wire'
  *   offline      no answer at all
  *   malformed    an answer that is not understood
  *   file         no request at all: a file that cannot be read
+ *   unfetched    a part of the page that only a reload can bring
  */
-export type FailureKind = 'http' | 'stream' | 'interrupted' | 'offline' | 'malformed' | 'file'
+export type FailureKind = 'http' | 'stream' | 'interrupted' | 'offline' | 'malformed' | 'file' | 'unfetched'
 
 interface Details {
   status?: number | null

@@ -10,10 +10,12 @@ export const failures = catalogue('failures', {
   notCompletion: 'The server’s answer is not a completion.',
   badEvent: 'The server sent an event that is not JSON.',
   interrupted: 'Interrupted; partial text kept. Continue?',
+  unfetched: 'This part of the page could not be fetched. Reload the page: your text is kept.',
   requestId: (id: string) => `request id ${id}`,
   again: (seconds: number) => `Trying again in ${seconds} s`,
   continue: 'Continue',
   retry: 'Retry',
+  reload: 'Reload the page',
   dismiss: 'Dismiss',
 })
 

@@ -1,6 +1,6 @@
 import { catalogue } from './catalogue'
 
-/** The frame: the header, the tabs, the help, the code view. */
+/** The frame: the header and the tabs. */
 export const page = catalogue('page', {
   theme: 'Theme',
   system: 'System',
@@ -22,33 +22,4 @@ export const tabs = catalogue('tabs', {
   Tree: 'Tree',
   Compare: 'Compare',
   Code: 'Code',
-})
-
-export const help = catalogue('help', {
-  title: 'How it works',
-  intro: 'Write the beginning of a text and the model continues it in place. Change anything, its words or yours, and let it go on. What the model wrote is '
-    + 'tinted; every answer is kept as a branch, so nothing is lost by trying again.',
-  keys: 'Keys',
-  generate: 'Generate: the model continues the text',
-  stop: 'Stop, keeping the text so far',
-  redoPrevious: 'Redo previous: another answer in place of the last one',
-  branches: 'The branch before or after, at the chosen fork of the text',
-  forks: 'The fork before or after, from the last one up',
-  undo: 'Undo, also what the model wrote',
-  redo: 'Redo',
-  help: 'This help',
-  enter: 'Enter',
-  shift: 'Shift',
-  privacy: 'Your text is kept in this browser. The key goes nowhere but to this server. The same server answers programs, too: see',
-  documentation: 'the API’s documentation',
-})
-
-export const codeWords = catalogue('codeWords', {
-  language: 'Language of the code',
-  copy: 'Copy code',
-  copied: 'Copied',
-  selectIt: 'Select the text to copy it',
-  request: (language: string) => `The request in ${language}`,
-  keyFirst: 'Put the key into the environment first:',
-  keyNever: 'It is never written here.',
 })

@@ -9,10 +9,12 @@ export const failures: typeof english.failures = {
   notCompletion: 'La réponse du serveur n’est pas une suite de texte.',
   badEvent: 'Le serveur a envoyé un événement qui n’est pas du JSON.',
   interrupted: 'Interrompu\u202f; le texte déjà reçu est gardé. Continuer\u202f?',
+  unfetched: 'Cette partie de la page n’a pas pu être chargée. Rechargez la page\u202f: votre texte est gardé.',
   requestId: (id) => `requête ${id}`,
   again: (seconds) => `Nouvel essai dans ${seconds} s`,
   continue: 'Continuer',
   retry: 'Réessayer',
+  reload: 'Recharger la page',
   dismiss: 'Fermer',
 }
 

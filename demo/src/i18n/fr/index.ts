@@ -1,7 +1,9 @@
 /** French, fetched when it is chosen: one export for every catalogue, by its name. */
 export * from './actions'
+export * from './code'
 export * from './compare'
 export * from './failures'
+export * from './help'
 export * from './page'
 export * from './presets'
 export * from './sessions'
