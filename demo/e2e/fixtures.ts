@@ -66,6 +66,13 @@ export class Sandbox {
     if (await this.button('Done').isVisible()) await this.button('Done').click()
   }
 
+  /** Opens the dialog with what the key has used, and gives it. */
+  async openUsage(): Promise<Locator> {
+    await this.openSettings()
+    await this.button('Usage').click()
+    return this.page.getByRole('dialog', { name: 'Usage' })
+  }
+
   /** Opens the page with the key entered and the models there. */
   async enter(): Promise<void> {
     await this.open()

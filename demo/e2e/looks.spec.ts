@@ -1,6 +1,8 @@
 import AxeBuilder from '@axe-core/playwright'
 
 import { expect, test, type Sandbox } from './fixtures'
+import { json } from './scripted-server'
+import { usageReport } from './scripted-usage'
 
 /**
  * Every state of the page, as seen wide, narrow, dark and in forced colours: axe finds nothing, nothing is cut off at the side,
@@ -102,7 +104,8 @@ const STATES: Readonly<Record<string, (sandbox: Sandbox) => Promise<void>>> = {
 }
 
 for (const [name, reach] of Object.entries(STATES)) {
-  test(`good looks: ${name}`, { tag: '@looks' }, async ({ sandbox }) => {
+  test(`good looks: ${name}`, { tag: '@looks' }, async ({ sandbox, scripted }) => {
+    scripted.server.usage = (response) => json(response, 200, usageReport(new Date()))
     await sandbox.enter()
     await reach(sandbox)
     await expectGoodLooks(sandbox)

@@ -38,6 +38,8 @@ export class ScriptedServer {
   /** How often the models were asked for. */
   modelRequests = 0
   models = initialModels()
+  /** Answers the question for the usage; without it the server counts none, and does not know the address. */
+  usage: ((response: ServerResponse) => void) | null = null
   private readonly server = createServer((request, response) => void this.serve(request, response))
 
   /** Gives the port it listens on. */
@@ -50,6 +52,7 @@ export class ScriptedServer {
   reset(): void {
     this.asked.length = 0
     this.models = initialModels()
+    this.usage = null
   }
 
   async stop(): Promise<void> {
@@ -66,6 +69,7 @@ export class ScriptedServer {
       this.modelRequests += 1
       return json(response, 200, { object: 'list', data: this.models })
     }
+    if (path === '/v1/usage') return this.usage ? this.usage(response) : error(response, 404, 'Invalid URL (GET /v1/usage)')
     await this.complete(request, response)
   }
 

@@ -10,6 +10,7 @@ import './styles/tree.css'
 import './styles/compare.css'
 import './styles/tokens.css'
 import './styles/share.css'
+import './styles/usage.css'
 
 /** A storage that does not answer must not keep the page from opening. */
 const PATIENCE_MS = 1500

@@ -70,11 +70,16 @@ export function isServed(): Promise<boolean> {
   return fetch('/', { method: 'HEAD', credentials: 'omit', cache: 'no-store' }).then(({ ok }) => ok, () => false)
 }
 
+/** What an address of the API gives; undefined where that is not JSON. Throws a Failure, or AbortError once `signal` aborts. */
+export async function getJson(path: string, key: string, signal: AbortSignal): Promise<unknown> {
+  const response = await send(path, { headers: headers(key), signal })
+  return parseJson(await readText(response, response.headers.get('x-request-id')))
+}
+
 /** The models that this key may use. */
 export async function listModels(key: string, signal: AbortSignal): Promise<Model[]> {
-  const response = await send('/v1/models', { headers: headers(key), signal })
-  const value = parseJson(await readText(response, response.headers.get('x-request-id')))
-  if (value === undefined) throw new Failure('malformed', failures.badModels, { status: response.status })
+  const value = await getJson('/v1/models', key, signal)
+  if (value === undefined) throw new Failure('malformed', failures.badModels, { status: 200 })
   return readModels(value)
 }
 

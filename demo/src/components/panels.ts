@@ -8,6 +8,7 @@ const FETCH = {
   Code: () => import('./CodePanel.vue'),
   Help: () => import('./HelpDialog.vue'),
   Share: () => import('./ShareDialog.vue'),
+  Usage: () => import('./UsageDialog.vue'),
 } satisfies Record<string, () => Promise<{ default: Component }>>
 
 export type Part = keyof typeof FETCH

@@ -67,6 +67,8 @@ export const keyWords = catalogue('keyWords', {
   models: (count: number) => `${plural(count, 'model', 'models')} to choose from.`,
   show: 'Show the key',
   tryAgain: 'Try again',
+  usage: 'Usage',
+  usageHint: 'What this key has used, and what it may use',
   keep: 'Keep the key:',
   memory: 'in memory',
   tab: 'in this tab',

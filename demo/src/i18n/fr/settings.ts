@@ -67,6 +67,8 @@ export const keyWords: typeof english.keyWords = {
   models: (count) => `${plural(count, 'modèle', 'modèles')} au choix.`,
   show: 'Montrer la clé',
   tryAgain: 'Réessayer',
+  usage: 'Consommation',
+  usageHint: 'Ce que cette clé a consommé, et ce qu’elle peut consommer',
   keep: 'Garder la clé\u202f:',
   memory: 'en mémoire',
   tab: 'dans cet onglet',
