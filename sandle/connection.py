@@ -4,6 +4,7 @@ Strict about what a request is, in our JSON where no application is asked, and i
 send its request or does not read its answer. Knows sockets and HTTP's framing; nothing of requests' meaning.
 """
 
+import contextlib
 import http
 import json
 import logging
@@ -12,7 +13,7 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error as WaitressError
 
 from sandle import errors
@@ -95,11 +96,25 @@ class JsonErrorTask(ErrorTask):
                 return errors.InvalidRequestError(f'The request is malformed: {cause.body}.')
 
 
+class OneWriteTask(WSGITask):
+    """Sends the head together with the first bytes of the body: one system call and one packet, not two."""
+
+    channel: 'Channel'
+
+    def write(self, data: bytes) -> None:
+        if self.wrote_header:
+            super().write(data)
+            return
+        with self.channel.gathered():
+            super().write(data)
+
+
 class Channel(HTTPChannel):
     """One connection. `check` belongs to the thread that owns the sockets, as every method of waitress's but `service`
     and what that calls."""
 
     parser_class = StrictParser
+    task_class = OneWriteTask
     error_task_class = JsonErrorTask
     request: StrictParser | None
 
@@ -109,12 +124,31 @@ class Channel(HTTPChannel):
         self._free_since_s = time.monotonic()  # of requests under way
         self._sent_at = 0.0  # waitress's time of the last byte that left
         self._stuck_since_s = self._free_since_s
+        self._gathered: list[bytes] | None = None
 
     def service(self) -> None:
         """Answers a request. On a thread of the pool."""
         self._is_new = False
         super().service()
         self._free_since_s = time.monotonic()
+
+    @contextlib.contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Writes what is written meanwhile in one piece, at its end. On the thread of the request."""
+        pieces: list[bytes] = []
+        self._gathered = pieces
+        try:
+            yield
+        finally:
+            self._gathered = None
+        super().write_soon(b''.join(pieces))
+
+    def write_soon(self, data: bytes) -> int:
+        """Sends what it can, keeps the rest. On the thread of the request."""
+        if self._gathered is None:
+            return super().write_soon(data)
+        self._gathered.append(data)
+        return len(data)
 
     def check(self, now_s: float, patience: Patience) -> None:
         """Ends the connection if its client has had all the time that it may have."""

@@ -17,10 +17,10 @@ from typing import Any
 import flask
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.task import ThreadedTaskDispatcher
 
 from sandle.app import Lifecycle
 from sandle.connection import Channel, Listener, Patience
+from sandle.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -119,10 +119,9 @@ def _listen(app: flask.Flask, options: ServerOptions, threads: int, sockets: dic
         max_request_body_size=options.max_body_bytes + 1, inbuf_overflow=options.max_body_bytes,
         outbuf_high_watermark=2 ** 18, outbuf_overflow=2 ** 20)
     settings.socket_options = SOCKET_OPTIONS
-    pool = ThreadedTaskDispatcher()
-    pool.set_thread_count(threads)
+    workers = Workers(threads)
     patience = Patience(options.receive_timeout_s, options.send_timeout_s)
-    listeners = [Listener(patience, app, sockets, dispatcher=pool, adj=settings, sockinfo=address)
+    listeners = [Listener(patience, app, sockets, dispatcher=workers, adj=settings, sockinfo=address)
                  for address in settings.listen]
     for listener in listeners:
         logger.info('listening on http://%s:%s', *listener.getsockname())
