@@ -1,6 +1,7 @@
 """The whole way of a request, nginx in front, and a place for figures."""
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         direct = within.enter_context(closing(Client(stub.url, key=None)))
         wait_for(lambda: client.get('/ready').status_code == 200)
         yield Stack(stub, wrapper, nginx, client, direct)
+
+
+@pytest.fixture
+def own_hosts() -> Callable[[Path], list[str]]:
+    """Returns a function that gives the command by which a process has a file in place of /etc/hosts."""
+    if subprocess.run(['unshare', '--mount', 'true'], capture_output=True, check=False).returncode:
+        pytest.skip('a name cannot be given other addresses: that needs a mount namespace, as root')
+    return lambda hosts: ['unshare', '--mount', 'sh', '-c', f'mount --bind {hosts} /etc/hosts && exec "$@"', 'sh']
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
@@ -110,17 +109,14 @@ def test_restarted_at_once(own: Own, client_of: ClientOf, figures: Figures) -> N
 
 @pytest.mark.fault('backend restarted on another address')
 def test_restarted_elsewhere(own: Own, client_of: ClientOf, nginx: StartNginx, tmp_path: Path,
-                             figures: Figures) -> None:
+                             own_hosts: Callable[[Path], list[str]], figures: Figures) -> None:
     """Its name moves from one address to another, as that of a container does that is made anew."""
-    if subprocess.run(['unshare', '--mount', 'true'], capture_output=True, check=False).returncode:
-        pytest.skip('a name cannot be given another address: that needs a mount namespace, as root')
     hosts = tmp_path / 'hosts'
     hosts.write_text('127.0.0.1 backend.test\n')
     with socket.create_server(('127.0.0.2', 0)) as free:
         port = free.getsockname()[1]
     stub = own(STUB, port=port)
-    wrapper = own(WRAPPER, '--backend', f'http://backend.test:{port}', '-t', KEY, through=[
-        'unshare', '--mount', 'sh', '-c', f'mount --bind {hosts} /etc/hosts && exec "$@"', 'sh'])
+    wrapper = own(WRAPPER, '--backend', f'http://backend.test:{port}', '-t', KEY, through=own_hosts(hosts))
     client = client_of(nginx(wrapper.port))
     assert client.complete().status_code == 200
     stub.stop(signal.SIGKILL)
