@@ -43,6 +43,7 @@ class Record:
     reason: str = ''
     seconds: float = 0.0
     first_token_s: float | None = None
+    replicas_asked: int = 0
     usage: Usage | None = None  # as the backend has told it so far
     events: int = 0  # of a stream
     headers: dict[str, str] = field(default_factory=dict)  # that the response gets, whatever becomes of the request

@@ -45,6 +45,12 @@ class Attempts:
         self._is_client_gone = is_client_gone
         self._at_hand: tuple[Monitor, Exchange] | None = None
         self._lost_count = 0
+        self._asked = 0
+
+    @property
+    def asked(self) -> int:
+        """How many replicas have been asked so far."""
+        return self._asked
 
     def begin(self) -> Exchange:
         """Returns an exchange of which the answer's head is there. Raises ApiError."""
@@ -76,6 +82,7 @@ class Attempts:
             while (monitor := self._route.next(Fitness.LAST if refusal is None else Fitness.READY)) is not None:
                 exchange = Exchange(monitor.replica, self._watcher, self._is_client_gone)
                 self._at_hand = monitor, exchange
+                self._asked += 1
                 request = self._request
                 try:
                     exchange.start(request.method, request.path, request.body, request.headers, request.timeout_s)

@@ -90,6 +90,7 @@ class Passage:
         if reason is not None:
             self._record.reason = reason
         self._attempts.close()
+        self._record.replicas_asked = self._attempts.asked
         release, self._release = self._release, None
         if release is not None:
             release()

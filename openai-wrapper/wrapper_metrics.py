@@ -7,7 +7,7 @@ the operator's own. Keys are not labels; what each has used is told by `keys usa
 from collections.abc import Iterator
 
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -39,6 +39,9 @@ class Metrics:
                                       ['model'], buckets=WAIT_BUCKETS_S, registry=self.registry)
         self._tokens = Counter('sandle_wrapper_tokens', 'Tokens that requests were billed for.', ['model', 'kind'],
                                registry=self.registry)
+        self._failovers = Counter(
+            'sandle_wrapper_failovers', 'Times that another replica was asked for one that was lost or not ready.',
+            registry=self.registry)
 
     def observe(self, current: Record) -> None:
         """Counts a request that has ended."""
@@ -47,6 +50,7 @@ class Metrics:
         self._seconds.labels(current.route, model).observe(current.seconds)
         if current.first_token_s is not None:
             self._first_token.labels(model).observe(current.first_token_s)
+        self._failovers.inc(max(0, current.replicas_asked - 1))
         cost = current.cost()
         if cost.tokens:
             self._tokens.labels(model, 'prompt').inc(cost.prompt_tokens)
@@ -75,14 +79,18 @@ class StateCollector(Collector):
 
     def _backends(self) -> Iterator[Metric]:
         labels = ['backend', 'address']
-        outstanding = GaugeMetricFamily('sandle_wrapper_backend_requests', 'Requests under way at a replica.',
-                                        labels=labels)
+        requests = GaugeMetricFamily('sandle_wrapper_backend_requests', 'Requests under way at a replica.',
+                                     labels=labels)
+        failures = CounterMetricFamily('sandle_wrapper_backend_failures',
+                                       'Requests that a replica lost or was too slow for.', labels=labels)
         reachable = GaugeMetricFamily('sandle_wrapper_backend_reachable', 'Whether a replica answers.', labels=labels)
         ready = GaugeMetricFamily('sandle_wrapper_backend_ready', 'Whether a replica says that it is ready.',
                                   labels=labels)
-        for monitor in self._registry.replicas():
-            where = [str(monitor.replica.url), monitor.replica.address]
-            outstanding.add_metric(where, monitor.replica.outstanding)
+        replicas = {(str(monitor.replica.url), monitor.replica.address): monitor
+                    for monitor in self._registry.replicas()}  # a backend may have been given twice
+        for where, monitor in replicas.items():
+            requests.add_metric(where, monitor.replica.outstanding)
+            failures.add_metric(where, monitor.failures)
             reachable.add_metric(where, monitor.state.is_reachable)
             ready.add_metric(where, monitor.state.is_ready)
-        yield from (outstanding, reachable, ready)
+        yield from (requests, failures, reachable, ready)

@@ -56,6 +56,11 @@ class Monitor:
         self._forgiven = 0
         self._poll_began_s: float | None = None
 
+    @property
+    def failures(self) -> int:
+        """How many requests have failed here so far."""
+        return self._failures
+
     def fitness(self, model_id: str) -> Fitness:
         """Returns how well the replica suits a request for one of its models at this moment."""
         model = self.state.models.get(model_id)

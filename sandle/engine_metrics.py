@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from sandle import metrics
-from sandle.engine.engine import Engine
+from sandle.engine.engine import Engine, ModelStatus
 from sandle.engine.statistics import Histogram
 
 
@@ -46,6 +46,11 @@ class EngineCollector(Collector):
         sequences.add_metric(['waiting'], now.waiting)
         sequences.add_metric(['running'], now.running)
         yield sequences
+        ready = GaugeMetricFamily('sandle_model_ready', 'Whether a model on offer is in memory and serves.',
+                                  labels=['model'])
+        for model in self._engine.models():
+            ready.add_metric([model.id], model.status is ModelStatus.READY)
+        yield ready
         yield GaugeMetricFamily('sandle_slots', 'Sequences that can run at once.', now.slots)
         yield CounterMetricFamily('sandle_steps', 'Steps of the engine.', now.steps)
         yield CounterMetricFamily('sandle_step_seconds', 'Time spent in steps.', now.step_seconds)

@@ -48,6 +48,7 @@ def test_every_number_is_there(client: Any) -> None:
     assert response.content_type.startswith('text/plain; version=0.0.4')
     shown = samples(response.get_data(as_text=True))
     assert {key: value for key, value in shown.items() if key[0].startswith('sandle_')} == {
+        ('sandle_model_ready', 'org/model'): 1,
         ('sandle_requests_total', 'stop'): 1, ('sandle_requests_total', 'length'): 2,
         ('sandle_requests_total', 'cancelled'): 3, ('sandle_requests_total', 'error'): 4,
         ('sandle_requests_total', 'rejected'): 5, ('sandle_prompt_tokens_total', ''): 6,

@@ -1,5 +1,6 @@
 """GET /metrics of the wrapper: what it counts, who may read it, and what never becomes a label."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,6 +101,26 @@ def test_backends_as_they_stand(make_wrapper: MakeWrapper, upstream: Upstream) -
     assert shown['process_open_fds',] > 0
     wrapper.lifecycle.begin_drain()
     assert samples(wrapper)['sandle_wrapper_draining',] == 1
+
+
+def test_failures_and_failovers(make_wrapper: MakeWrapper, make_upstream: Callable[[], Upstream]) -> None:
+    lost, good = make_upstream(), make_upstream()
+    lost.on_completion(lambda sock, request: sock.shutdown(socket.SHUT_RDWR))
+    good.on_completion(Answer('{}'))
+    wrapper = make_wrapper(lost.url, good.url)
+    wrapper.client.post('/v1/completions', **completion()).close()
+    shown = samples(wrapper)
+    assert shown['sandle_wrapper_backend_failures_total', '127.0.0.1', lost.url] == 1
+    assert shown['sandle_wrapper_backend_failures_total', '127.0.0.1', good.url] == 0
+    assert shown['sandle_wrapper_failovers_total',] == 1
+    assert requests_of(wrapper) == {('m', 'ended', '/v1/completions', '200'): 1}
+
+
+def test_a_backend_given_twice_has_one_sample(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
+    wrapper = make_wrapper(upstream.url, upstream.url)
+    wrapper.registry.models()
+    text = wrapper.client.get('/metrics', headers=AUTHORIZED).get_data(as_text=True)
+    assert text.count('sandle_wrapper_backend_ready{') == 1
 
 
 def test_a_full_disk_shows(make_wrapper: MakeWrapper, upstream: Upstream, tmp_path: Path) -> None:
