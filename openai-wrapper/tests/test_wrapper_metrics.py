@@ -106,6 +106,7 @@ def test_backends_as_they_stand(make_wrapper: MakeWrapper, upstream: Upstream) -
 def test_failures_and_failovers(make_wrapper: MakeWrapper, make_upstream: Callable[[], Upstream]) -> None:
     lost, good = make_upstream(), make_upstream()
     lost.on_completion(lambda sock, request: sock.shutdown(socket.SHUT_RDWR))
+    lost.scripts['/ready'] = Answer('{}', headers='Connection: close\r\n')  # the request comes on a new connection
     good.on_completion(Answer('{}'))
     wrapper = make_wrapper(lost.url, good.url)
     wrapper.client.post('/v1/completions', **completion()).close()
