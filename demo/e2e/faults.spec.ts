@@ -67,6 +67,32 @@ test('waiting for a model can be stopped', async ({ sandbox, page, scripted }) =
   expect(scripted.server.asked.length).toBe(length)
 })
 
+test('the place in the queue is told while a request waits, and not at every step', async ({ sandbox }) => {
+  await sandbox.enter()
+  await sandbox.status.evaluate((region) => {
+    new MutationObserver(() => console.log(`told: ${region.textContent}`)).observe(region, { characterData: true, childList: true, subtree: true })
+  })
+  const told: string[] = []
+  sandbox.page.on('console', (message) => { if (message.text().startsWith('told: ')) told.push(message.text().slice(6)) })
+  await sandbox.ask('[queued]')
+  await expect(sandbox.status).toHaveText('Waiting in the queue, place 12')
+  await expect(sandbox.status).toHaveText('Waiting in the queue, place 2')
+  await expect(sandbox.status).toHaveText('Finished, 3 tokens')
+  await expect(sandbox.prompt).toHaveValue('[queued] one two three')
+  expect(told).toEqual(['Generating', 'Waiting in the queue, place 12', 'Waiting in the queue, place 2', 'Generating', 'Finished, 3 tokens'])
+})
+
+test('a request that waits for its turn can be stopped, and nothing is told afterwards', async ({ sandbox, page, scripted }) => {
+  await sandbox.enter()
+  await sandbox.ask('[queued]')
+  await expect(sandbox.status).toHaveText(/place 12$/)
+  await page.keyboard.press('Escape')
+  await expect(sandbox.status).toHaveText('Stopped')
+  await expect.poll(() => scripted.server.asked[0]?.isAborted).toBe(true)
+  await page.waitForTimeout(3500) // the next news would have come by now
+  await expect(sandbox.status).toHaveText('Stopped')
+})
+
 test('a bad parameter is shown, opened and focused', async ({ sandbox }) => {
   await sandbox.enter()
   await sandbox.ask('[bad]')

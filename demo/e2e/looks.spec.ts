@@ -50,6 +50,10 @@ const STATES: Readonly<Record<string, (sandbox: Sandbox) => Promise<void>>> = {
     await sandbox.ask('[loading]')
     await expect(sandbox.page.getByText(/Trying again in/)).toBeVisible()
   },
+  async 'waiting in the queue'(sandbox) {
+    await sandbox.ask('[queued]')
+    await expect(sandbox.status).toHaveText(/place 12$/)
+  },
   async 'a fork and a warning'(sandbox) {
     await sandbox.ask('Twice')
     await expect(sandbox.status).toHaveText(/^Finished/)

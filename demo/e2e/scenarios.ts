@@ -55,6 +55,18 @@ const STREAMS: Readonly<Record<string, Stream>> = {
     answer.end('length')
   },
 
+  /** Waits for its turn first. */
+  async queued(answer) {
+    answer.open()
+    for (const place of [12, 11, 10, 3, 2]) {
+      answer.response.write(`: queue ${place}\n\n`)
+      await sleep(place === 2 ? 4000 : 50)
+    }
+    if (answer.hasLeft) return
+    answer.send(GOOD)
+    answer.end()
+  },
+
   async silent(answer) {
     answer.open()
     while (!answer.hasLeft) await sleep(20)

@@ -16,7 +16,7 @@ test('a key’s use: today, limits, days, models; asked once, with the key, for 
   await expect(dialog).toContainText('37,500 of 50,000 tokens')
   await expect(dialog).toContainText(/Requests a minute\s*60/)
   await expect(dialog).not.toContainText('Tokens a minute')
-  const total = dialog.getByRole('row', { name: /^All together/ })
+  const total = dialog.getByRole('row', { name: /^Total/ })
   await expect(total).toHaveText(/35\s*5,050\s*2,525$/)
   await expect(dialog.getByRole('img')).toHaveAccessibleName(/: 7,575 in all, 840 at most, on/)
   await dialog.getByRole('button', { name: '7 days' }).click()

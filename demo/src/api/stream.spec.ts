@@ -8,7 +8,10 @@ const chunk = (index: number, text: string, finish: string | null = null): strin
   JSON.stringify({ id: 'cmpl-1', object: 'text_completion', choices: [{ text, index, logprobs: null, finish_reason: finish }], usage: null })
 
 const STREAM = [
+  ': queue 12\n\n',
   ': ping\n\n',
+  ':queue 1\r\n\r\n',
+  ': queueing\n: queue\n: the queue 3\n\n',
   `data: ${chunk(0, ' Grüße 🏝')}\n\n`,
   `data: ${chunk(1, 'zwei')}\r\n\r\n`,
   'data: {"choices":\ndata: [{"index": 0,\r\ndata:"text": "€", "finish_reason": null}]}\n\n',
@@ -23,15 +26,17 @@ interface Outcome {
   texts: Record<number, string>
   finishes: Record<number, string>
   usage: unknown
+  places: number[]
   failure: Failure | null
 }
 
 /** Decodes and reads `pieces` of bytes as the client does. */
 async function read(pieces: Uint8Array[]): Promise<Outcome> {
-  const outcome: Outcome = { texts: {}, finishes: {}, usage: null, failure: null }
+  const outcome: Outcome = { texts: {}, finishes: {}, usage: null, places: [], failure: null }
   const use = (event: CompletionEvent): void => {
     if (event.type === 'text') outcome.texts[event.index] = (outcome.texts[event.index] ?? '') + event.text
     else if (event.type === 'finish') outcome.finishes[event.index] = event.reason
+    else if (event.type === 'queue') outcome.places.push(event.place)
     else if (event.type === 'usage') outcome.usage = event.usage
   }
   async function* decoded(): AsyncGenerator<string> {
@@ -53,6 +58,7 @@ const WHOLE: Outcome = {
   texts: { 0: ' Grüße 🏝€!', 1: 'zwei' },
   finishes: { 0: 'stop', 1: 'length' },
   usage: { promptTokens: 3, completionTokens: 5 },
+  places: [12, 1],
   failure: null,
 }
 

@@ -15,7 +15,7 @@ class EventCollector {
   isDone = false
   /** What the stream reported as an error, if anything. */
   failure: Failure | null = null
-  private readonly parser = createParser({ onEvent: (event) => this.onData(event.data) })
+  private readonly parser = createParser({ onEvent: (event) => this.onData(event.data), onComment: (comment) => this.onComment(comment) })
   private events: CompletionEvent[] = []
   private isEnding = false
 
@@ -31,6 +31,12 @@ class EventCollector {
   end(): CompletionEvent[] {
     this.isEnding = true
     return this.push('\n\n') // the last event may lack its blank line
+  }
+
+  /** While a request waits for its turn the server says how far it is; other comments only keep the connection alive. */
+  private onComment(comment: string): void {
+    const place = /^queue (\d+)/.exec(comment)?.[1]
+    if (place) this.events.push({ type: 'queue', place: Number(place) })
   }
 
   private onData(data: string): void {

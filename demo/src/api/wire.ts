@@ -44,6 +44,8 @@ export type CompletionEvent =
   | { type: 'tokens'; index: number; tokens: WireToken[] }
   | { type: 'finish'; index: number; reason: string }
   | { type: 'usage'; usage: Usage }
+  /** How many turns it is until the request's own; 1 is the next. */
+  | { type: 'queue'; place: number }
 
 export interface WireError {
   message: string

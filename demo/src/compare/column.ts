@@ -21,6 +21,8 @@ export class Column {
   readonly summary = ref('')
   /** The branch of the document that the answer has become. */
   readonly adopted = ref<NodeId | null>(null)
+  /** How many turns away its own is, until it has come; 0 when it is not known. */
+  readonly place = ref(0)
   private readonly attempts = new Attempts()
   private readonly hasEnded = ref(false)
   readonly failure = this.attempts.failure
@@ -54,9 +56,11 @@ export class Column {
     const batch = batchByFrame(() => this.take(record))
     this.text.value = ''
     this.tokens.value = []
+    this.place.value = 0
     try {
       for await (const event of this.ask(this.request, key, signal)) {
         if (signal.aborted) break
+        this.place.value = event.type === 'queue' ? event.place : 0
         record.add(event)
         batch.request()
       }

@@ -58,6 +58,22 @@ describe('Comparison', () => {
     expect(comparison.question.value).toMatchObject({ base: tree.head, text: 'Say: ', startText: 'oh' })
   })
 
+  it('knows a column’s place in the queue until its turn comes', async () => {
+    let turn = (): void => undefined
+    const { comparison } = scripted({
+      a: async function* () {
+        yield { type: 'queue', place: 3 }
+        await new Promise<void>((resolve) => { turn = resolve })
+        yield* says('x')
+      },
+    })
+    const over = comparison.start([model('a')], tree, initialSettings(), '')
+    await vi.waitFor(() => expect(comparison.columns.value[0]?.place.value).toBe(3))
+    turn()
+    await over
+    expect(comparison.columns.value[0]?.place.value).toBe(0)
+  })
+
   it('keeps what goes wrong in its column', async () => {
     const { comparison } = scripted({
       a: async function* () { throw new Failure('http', 'No such model.', { status: 404 }) }, // eslint-disable-line require-yield -- it fails at once

@@ -7,6 +7,9 @@ import { useCountdown } from './useCountdown'
 /** After this many refusals for loading in a row, the page stops asking by itself. */
 const MAX_WAITS = 120
 
+/** News of the queue are told at most this often: they are read aloud. */
+const QUEUE_NEWS_MS = 3000
+
 /** One thing at a time that is asked of the model, and asked again while the model loads. Knows what became of it, not what it was. */
 export class Attempts {
   readonly failure = shallowRef<Failure | null>(null)
@@ -18,6 +21,8 @@ export class Attempts {
   readonly waitS = this.countdown.secondsLeft
   readonly isRunning = computed(() => this.isBusy.value)
   private controller: AbortController | null = null
+  private queueTimer: ReturnType<typeof setTimeout> | undefined
+  private queueNewsMs = -Infinity
 
   /** Runs `attempt` until it succeeds, fails for good or is stopped; does nothing while another one runs. */
   async run(status: string, attempt: (signal: AbortSignal) => Promise<void>): Promise<void> {
@@ -36,6 +41,7 @@ export class Attempts {
       }
       if (waitS !== null) this.status.value = ''
     } finally {
+      clearTimeout(this.queueTimer)
       this.controller = null
       this.isBusy.value = false
     }
@@ -49,8 +55,18 @@ export class Attempts {
     this.countdown.skip()
   }
 
+  /** The request waits for its turn, this many turns away. */
+  noteQueue(place: number): void {
+    clearTimeout(this.queueTimer)
+    this.queueTimer = setTimeout(() => {
+      this.queueNewsMs = performance.now()
+      this.status.value = runs.queued(place)
+    }, this.queueNewsMs + QUEUE_NEWS_MS - performance.now())
+  }
+
   /** The model that was awaited has come. */
   noteAnswer(status: string): void {
+    clearTimeout(this.queueTimer)
     this.failure.value = null
     this.status.value = status
   }

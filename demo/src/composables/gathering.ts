@@ -84,7 +84,7 @@ export class Gathering {
   }
 
   add(event: CompletionEvent): void {
-    if (event.type === 'usage' || event.type === 'finish') return
+    if (event.type === 'usage' || event.type === 'finish' || event.type === 'queue') return
     let choice = this.choices.get(event.index)
     if (!choice) this.choices.set(event.index, choice = new Choice(this.echoed))
     if (event.type === 'promptIds') choice.promptIds = event.ids

@@ -204,6 +204,7 @@ export class Generation {
     try {
       for await (const event of complete(record.request, this.parts.key.value, signal)) {
         if (signal.aborted) break
+        if (event.type === 'queue') this.attempts.noteQueue(event.place)
         record.add(event)
         if (record.hasText) batch.request()
         else batch.flush() // the first word is not kept waiting, nor its time

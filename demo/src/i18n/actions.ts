@@ -33,6 +33,7 @@ export const actions = catalogue('actions', {
 export const runs = catalogue('runs', {
   generating: 'Generating',
   waiting: 'Waiting for the model',
+  queued: (place: number) => `Waiting in the queue, place ${formatCount(place)}`,
   stopped: 'Stopped',
   finished: 'Finished',
   finishedTokens: (count: number) => `Finished, ${plural(count, 'token', 'tokens')}`,

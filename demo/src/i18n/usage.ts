@@ -26,7 +26,7 @@ export const usageWords = catalogue('usageWords', {
   onDay: (day: string, prompt: number, completion: number, requests: number) => `${day}: ${formatCount(prompt)} + ${plural(completion, 'token', 'tokens')}, ${plural(requests, 'request', 'requests')}`,
   pointAtDay: 'Point at a day for its figures.',
   nothing: 'Nothing was used in this period.',
-  total: 'All together',
+  total: 'Total',
   byModel: 'By model',
   model: 'Model',
   byDay: 'By day',

@@ -33,6 +33,7 @@ export const actions: typeof english.actions = {
 export const runs: typeof english.runs = {
   generating: 'Génération en cours',
   waiting: 'En attente du modèle',
+  queued: (place) => `En attente dans la file, place ${formatCount(place)}`,
   stopped: 'Arrêté',
   finished: 'Terminé',
   finishedTokens: (count) => `Terminé, ${plural(count, 'token', 'tokens')}`,

@@ -26,7 +26,7 @@ export const usageWords: typeof english.usageWords = {
   onDay: (day, prompt, completion, requests) => `${day}\u202f: ${formatCount(prompt)} + ${plural(completion, 'token', 'tokens')}, ${plural(requests, 'requête', 'requêtes')}`,
   pointAtDay: 'Pointez un jour pour voir ses chiffres.',
   nothing: 'Rien n’a été utilisé dans cette période.',
-  total: 'En tout',
+  total: 'Somme',
   byModel: 'Par modèle',
   model: 'Modèle',
   byDay: 'Par jour',
