@@ -13,7 +13,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$root"
 # All of these are installed side by side in .venv, so they are resolved together first.
-together=(openai-wrapper/requirements backend-stub/requirements backend-llama/requirements backend-hf/requirements-torch
+together=(openai-wrapper/requirements certificates/requirements backend-stub/requirements backend-llama/requirements backend-hf/requirements-torch
   backend-hf/requirements backend-hf/requirements-gpu tests/requirements)
 # Not torch, whose build depends on the machine; nor the CUDA libraries, whose versions its build names by itself.
 left_out=(torch triton cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13)
@@ -34,7 +34,9 @@ compile() { # LOCK INPUT.in... -- OPTION...: versions that LOCK holds already ar
 }
 
 # What is locked now is where the search begins; of a package that two locks hold, the first version is.
-cat "${together[@]/%/.txt}" | awk '/^[A-Za-z0-9]/ && !seen[$1]++ { print $1 }' >"$work/all.txt"
+for name in "${together[@]}"; do
+  if [[ -f $name.txt ]]; then cat "$name.txt"; fi
+done | awk '/^[A-Za-z0-9]/ && !seen[$1]++ { print $1 }' >"$work/all.txt"
 compile "$work/all.txt" "${together[@]/%/.in}" -- "$@"
 for name in "${together[@]}"; do
   lock=$work/${name//\//-}.txt

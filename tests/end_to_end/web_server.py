@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.end_to_end.rig import ROOT, wait_for
 
-TEMPLATE = ROOT / 'demo/nginx/default.conf.template'
+FOLDER = ROOT / 'demo/nginx'
 PROGRAM = shutil.which('nginx', path=os.environ.get('PATH', '') + ':/usr/sbin:/usr/local/sbin:/sbin')
 TEMPORARY = ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi')
 
@@ -22,33 +22,46 @@ class Nginx:
         self.url = url
 
 
-@contextlib.contextmanager
-def run_nginx(folder: Path, upstream_port: int) -> Iterator[Nginx]:
-    """Runs nginx in front of a wrapper, with an empty page."""
-    assert PROGRAM is not None
+def free_port() -> int:
+    """Returns a port that nothing listens on."""
     with socket.create_server(('127.0.0.1', 0)) as free:
-        port = free.getsockname()[1]
-    values = {'SANDLE_LISTEN': f'127.0.0.1:{port}', 'SANDLE_ROOT': str(folder / 'page'),
+        port: int = free.getsockname()[1]
+        return port
+
+
+def is_open(port: int) -> bool:
+    """Whether something listens there."""
+    with contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', port), timeout=1):
+        return True
+    return False
+
+
+def configure(folder: Path, listen: str, upstream_port: int) -> list[str]:
+    """Fills in the configuration, for an empty page; returns the command that runs nginx with all of conf.d."""
+    assert PROGRAM is not None
+    values = {'SANDLE_LISTEN': listen, 'SANDLE_ROOT': str(folder / 'page'),
               'SANDLE_UPSTREAM': f'127.0.0.1:{upstream_port}', 'NGINX_LOCAL_RESOLVERS': '127.0.0.1'}
-    text = TEMPLATE.read_text('utf-8')
+    text = (FOLDER / 'default.conf.template').read_text('utf-8')
     for name, value in values.items():
         text = text.replace(f'${{{name}}}', value)
     (folder / 'page').mkdir()
-    (folder / 'server.conf').write_text(text, 'utf-8')
+    (folder / 'conf.d').mkdir()
+    (folder / 'conf.d/default.conf').write_text(text, 'utf-8')
     user = 'user root;' if os.geteuid() == 0 else ''
     paths = ' '.join(f'{name}_temp_path {folder}/{name};' for name in TEMPORARY)
     (folder / 'nginx.conf').write_text(
         f'{user} daemon off; error_log stderr warn; pid {folder}/pid; events {{ worker_connections 4096; }}\n'
-        f'http {{ access_log off; {paths} include {folder}/server.conf; }}\n', 'utf-8')
-    with subprocess.Popen([PROGRAM, '-p', str(folder), '-c', str(folder / 'nginx.conf')]) as process:
+        f'http {{ access_log off; {paths} include {folder}/conf.d/*.conf; }}\n', 'utf-8')
+    return [PROGRAM, '-p', str(folder), '-c', str(folder / 'nginx.conf')]
+
+
+@contextlib.contextmanager
+def run_nginx(folder: Path, upstream_port: int) -> Iterator[Nginx]:
+    """Runs nginx in front of a wrapper."""
+    port = free_port()
+    with subprocess.Popen(configure(folder, f'127.0.0.1:{port}', upstream_port)) as process:
         try:
-            wait_for(lambda: _is_open(port))
+            wait_for(lambda: is_open(port))
             yield Nginx(f'http://127.0.0.1:{port}')
         finally:
             process.terminate()
-
-
-def _is_open(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', port), timeout=1):
-        return True
-    return False
