@@ -37,7 +37,8 @@ def as_error(status: int, content_type: str, retry_after: str | None, body: byte
     if status == 503 and isinstance(content, dict) and _is_error_body(content):
         kind = next((known for known in UNAVAILABLE if known.code == content['error']['code']), kind)
     message = _message(content) or f'The backend of this model refused the request with status {status}.'
-    return kind(message, retry_after_s=int(retry_after) if retry_after and retry_after.isdecimal() else None)
+    return kind(message, param=_param(content),
+                retry_after_s=int(retry_after) if retry_after and retry_after.isdecimal() else None)
 
 
 def _is_json(content_type: str) -> bool:
@@ -55,7 +56,8 @@ def _content(body: bytes) -> object:
 def _is_error_body(content: object) -> bool:
     error = content.get('error') if isinstance(content, dict) else None
     return (isinstance(error, dict) and error.keys() >= {'message', 'type', 'param', 'code'}
-            and isinstance(error['message'], str))
+            and isinstance(error['message'], str) and isinstance(error['type'], str)
+            and isinstance(error['param'], str | None) and isinstance(error['code'], str | None))
 
 
 def _message(content: object) -> str | None:
@@ -65,3 +67,10 @@ def _message(content: object) -> str | None:
     error = content.get('error')
     places = [error.get('message') if isinstance(error, dict) else error, content.get('message'), content.get('detail')]
     return next((place for place in places if isinstance(place, str) and place), None)
+
+
+def _param(content: object) -> str | None:
+    """Returns the field that another server blames, in `error.param`."""
+    error = content.get('error') if isinstance(content, dict) else None
+    param = error.get('param') if isinstance(error, dict) else None
+    return param if isinstance(param, str) else None

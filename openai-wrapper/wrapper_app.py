@@ -3,7 +3,6 @@
 Knows the API's requests; never reads a token's meaning.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from wrapper_access import follow_requests, log, record
 from wrapper_auth import Guard
 from wrapper_counter import Counter
 from wrapper_cors import add_cors
+from wrapper_dialect import Request
 from wrapper_forward import Forwarder
 from wrapper_keys import Keys
 from wrapper_metrics import Metrics
@@ -87,9 +87,10 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
 
         def view(model: str | None = None) -> flask.Response:
             body = addressing.with_model(http.read_json(), model)
-            name = wire.parse(kind, body).model or addressing.default_model(usable_models())
+            parsed = wire.parse(kind, body)
+            name = parsed.model or addressing.default_model(usable_models())
             check_model(name)
-            route, request = registry.route(name), _reduce({**body, 'model': name}, kind, policy)
+            route, request = registry.route(name), _reduce({**body, 'model': name}, parsed, policy)
             return counter.counted(lambda: forwarder.forward(route, 'POST', path, request))
 
         return view
@@ -140,13 +141,13 @@ def _add_metrics(app: flask.Flask, numbers: Metrics) -> None:
     app.add_url_rule('/metrics', view_func=get_metrics)
 
 
-def _reduce(body: Mapping[str, object], kind: type[wire.WireModel], policy: Policy) -> bytes:
-    """Returns the request that a backend gets: known fields only, null ones left out, since null means the default."""
-    passed = kind.model_fields.keys() | policy.pass_fields
-    request = {name: value for name, value in body.items() if name in passed and value is not None}
+def _reduce(body: Mapping[str, object], parsed: wire.WireModel, policy: Policy) -> Request:
+    """Returns the request for backends: known fields only, null ones left out, since null means the default."""
+    passed = type(parsed).model_fields.keys() | policy.pass_fields
+    fields = {name: value for name, value in body.items() if name in passed and value is not None}
     if policy.is_key_user and 'user' in passed:
-        request['user'] = record().key_name
-    return json.dumps(request, ensure_ascii=False, separators=(',', ':')).encode()
+        fields['user'] = record().key_name
+    return Request(fields, parsed, policy.pass_fields)
 
 
 def _json(model: protocol.ModelObject | protocol.ModelList | protocol.UsageReport) -> flask.Response:

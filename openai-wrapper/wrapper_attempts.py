@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sandle import errors
+from wrapper_dialect import Request
 from wrapper_exchange import Exchange, Watcher
 from wrapper_monitor import Fitness, Monitor
 from wrapper_registry import Route
@@ -26,11 +27,11 @@ MAX_LOST = 2  # times that a request is sent without an answer
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A request as replicas get it. `timeout_s`: until the head of the answer is there."""
+    """What is sent to replicas. `timeout_s`: until the head of the answer is there."""
 
     method: str
     path: str
-    body: bytes | None
+    request: Request | None
     headers: Mapping[str, str]
     timeout_s: float
 
@@ -38,8 +39,8 @@ class Outgoing:
 class Attempts:
     """One request with its replicas. Used by the thread of that request."""
 
-    def __init__(self, request: Outgoing, route: Route, watcher: Watcher, is_client_gone: Callable[[], bool]) -> None:
-        self._request = request
+    def __init__(self, outgoing: Outgoing, route: Route, watcher: Watcher, is_client_gone: Callable[[], bool]) -> None:
+        self._outgoing = outgoing
         self._route = route
         self._watcher = watcher
         self._is_client_gone = is_client_gone
@@ -83,9 +84,10 @@ class Attempts:
                 exchange = Exchange(monitor.replica, self._watcher, self._is_client_gone)
                 self._at_hand = monitor, exchange
                 self._asked += 1
-                request = self._request
+                sent = self._outgoing
+                body = None if sent.request is None else sent.request.body(monitor.state.dialect)
                 try:
-                    exchange.start(request.method, request.path, request.body, request.headers, request.timeout_s)
+                    exchange.start(sent.method, sent.path, body, sent.headers, sent.timeout_s)
                 except CannotConnectError as error:
                     logger.warning('backend %s cannot be connected to: %s', monitor.replica, error.__cause__)
                     self.failed()

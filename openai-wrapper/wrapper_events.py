@@ -9,6 +9,7 @@ from wrapper_usage import Usage, find_usage
 
 MAX_EVENT_BYTES = 256 * 2 ** 20
 LAST_EVENT = re.compile(rb'^data: ?(?:\[DONE\]|\{\s*"error")', re.MULTILINE)
+USAGE_EVENT = re.compile(rb'^data: ?\{(?=[^\n]*"choices": ?\[\])[^\n]*"usage": ?\{[^\n]*\}\r?\n\r?\n', re.MULTILINE)
 # A line end inside a JSON string is escaped, so an empty line always ends an event.
 EVENT_ENDS = (b'\n\n', b'\r\n\r\n')
 
@@ -47,8 +48,11 @@ class EventReader:
         return rest
 
 
-def account(record: Record, events: bytes) -> bytes:
-    """Notes what events tell of the usage; returns them without what was told to this side alone."""
+def account(record: Record, events: bytes, tells_usage: bool) -> bytes:
+    """Notes what events tell of the usage; returns them without what was told to this side alone.
+
+    That is Sandle's comment lines, and the event that tells nothing but the usage unless the client is to have it.
+    """
     told = list(sse.USAGE_LINE.finditer(events))
     if told:
         record.usage = Usage(int(told[-1][1]), int(told[-1][2]))
@@ -56,6 +60,8 @@ def account(record: Record, events: bytes) -> bytes:
     record.events += events.count(b'data: ')
     if b'"usage"' in events and (usage := find_usage(events)) is not None:
         record.usage = usage
+        if not tells_usage:
+            return USAGE_EVENT.sub(b'', events)
     return events
 
 

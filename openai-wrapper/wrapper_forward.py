@@ -19,6 +19,7 @@ from sandle import errors, sse
 from wrapper_access import ENDED, Record, record
 from wrapper_answers import as_error, check
 from wrapper_attempts import Attempts, Outgoing
+from wrapper_dialect import Request
 from wrapper_events import EventReader, account
 from wrapper_exchange import Exchange, Watcher
 from wrapper_registry import Route
@@ -47,16 +48,16 @@ class Forwarder:
         self._timeouts = timeouts
         self._slots = threading.BoundedSemaphore(max_running)
 
-    def forward(self, route: Route, method: str, path: str, body: bytes | None = None) -> flask.Response:
-        """Returns the answer of one of a model's replicas. `body` is JSON. Raises ApiError."""
+    def forward(self, route: Route, method: str, path: str, request: Request | None = None) -> flask.Response:
+        """Returns the answer of one of a model's replicas. Raises ApiError."""
         if not self._slots.acquire(blocking=False):
             raise errors.QueueFullError('The server is working on as many requests as it can.', retry_after_s=1)
         headers = {'Accept': f'application/json, {sse.CONTENT_TYPE}', http.REQUEST_ID_HEADER: flask.g.request_id}
-        if body is not None:
+        if request is not None:
             headers |= {'Content-Type': 'application/json', sse.USAGE_HEADER: '1'}
-        outgoing = Outgoing(method, path, body, headers, self._timeouts.first_byte_s)
+        outgoing = Outgoing(method, path, request, headers, self._timeouts.first_byte_s)
         passage = Passage(Attempts(outgoing, route, self._watcher, http.client_disconnected()), self._timeouts.idle_s,
-                          self._slots.release, record())
+                          self._slots.release, record(), request is None or request.tells_usage)
         try:
             return passage.answer()
         except BaseException as error:
@@ -67,11 +68,13 @@ class Forwarder:
 class Passage:
     """One answer on its way. Used by the thread of its request."""
 
-    def __init__(self, attempts: Attempts, idle_timeout_s: float, release: Callable[[], None], current: Record) -> None:
+    def __init__(self, attempts: Attempts, idle_timeout_s: float, release: Callable[[], None], current: Record,
+                 tells_usage: bool) -> None:
         self._attempts = attempts
         self._idle_timeout_s = idle_timeout_s
         self._release: Callable[[], None] | None = release
         self._record = current
+        self._tells_usage = tells_usage
 
     def answer(self) -> flask.Response:
         """Returns the response to give: a stream that has begun and goes on, or a whole answer. Raises ApiError."""
@@ -120,7 +123,7 @@ class Passage:
             while events:
                 if current.first_token_s is None and b'data:' in events:  # and not a ping alone
                     current.first_token_s = time.monotonic() - current.started_s
-                events = account(current, events)
+                events = account(current, events, self._tells_usage)
                 current.sent_bytes += len(events)
                 yield events
                 try:

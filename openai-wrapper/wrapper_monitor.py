@@ -1,4 +1,5 @@
-"""How one replica stands: what polls find, and what requests report. Knows /v1/models and /ready."""
+"""How one replica stands: what polls find, and what requests report. Knows /v1/models, /ready, and where a
+server describes itself."""
 
 import enum
 import logging
@@ -8,8 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from sandle import errors, jsonbody
 from sandle.protocol import ModelObject
+from wrapper_dialect import DESCRIPTION_PATH, Dialect, read_dialect
 from wrapper_exchange import Exchange, Watcher
-from wrapper_listing import model_objects
+from wrapper_listing import OPENAI_CAPABILITIES, lists_capabilities, model_objects
 from wrapper_replica import Replica
 from wrapper_rounds import Rounds
 
@@ -32,12 +34,16 @@ class Fitness(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaState:
-    """What the last poll found. `is_known`: its models, by id, have been listed at least once."""
+    """What the last poll found. `is_known`: its models, by id, have been listed at least once.
+
+    `dialect` is that of another server than ours, if it describes itself.
+    """
 
     models: Mapping[str, ModelObject] = field(default_factory=dict)
     is_known: bool = False
     is_reachable: bool = False
     is_ready: bool = False
+    dialect: Dialect | None = None
 
 
 class Monitor:
@@ -113,9 +119,22 @@ class Monitor:
         status, body = self._get('/v1/models')
         if status != 200:
             raise errors.BadGatewayError(f'its model listing has status {status}')
-        models = {model.id: model for model in model_objects(jsonbody.parse_object(body))}
+        listing = jsonbody.parse_object(body)
+        dialect = None if lists_capabilities(listing) else self._dialect()
+        capabilities = OPENAI_CAPABILITIES if dialect is None else dialect.capabilities()
+        models = {model.id: model for model in model_objects(listing, capabilities)}
         status, _ = self._get('/ready')
-        return ReplicaState(models, is_known=True, is_reachable=True, is_ready=status in (200, 404))
+        return ReplicaState(models, is_known=True, is_reachable=True, is_ready=status in (200, 404), dialect=dialect)
+
+    def _dialect(self) -> Dialect | None:
+        """Returns what the replica says of itself; it is asked once, and again when it was out of reach."""
+        if self.state.is_reachable:
+            return self.state.dialect
+        status, body = self._get(DESCRIPTION_PATH)
+        try:
+            return read_dialect(jsonbody.parse_object(body)) if status == 200 else None
+        except errors.InvalidRequestError:
+            return None
 
     def _get(self, path: str) -> tuple[int, bytes]:
         exchange = Exchange(self.replica, self._watcher, lambda: False)

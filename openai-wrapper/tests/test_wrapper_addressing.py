@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MakeWrapper: TypeAlias = 'Callable[..., Wrapper]'
 ABSOLUTE = '/models/one'
+POLLED = {'/v1/models', '/ready', '/openapi.json'}
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def backend(upstream: Upstream) -> Upstream:
 
 def got(upstream: Upstream) -> Received:
     """Returns the one request that was no poll."""
-    [request] = [request for request in upstream.received if request.path not in ('/v1/models', '/ready')]
+    [request] = [request for request in upstream.received if request.path not in POLLED]
     return request
 
 
@@ -80,7 +81,7 @@ def test_refusals_reach_no_backend(make_wrapper: MakeWrapper, backend: Upstream,
                                    body: dict[str, object] | None, status: int, param: str | None) -> None:
     response = make_wrapper(backend.url).client.open(path, method=method, json=body, headers=AUTHORIZED)
     assert (response.status_code, error_of(response)['param']) == (status, param)
-    assert {request.path for request in backend.received} <= {'/v1/models', '/ready'}
+    assert {request.path for request in backend.received} <= POLLED
 
 
 def test_several_ready_models_need_a_name(make_wrapper: MakeWrapper, backend: Upstream,

@@ -284,6 +284,7 @@ def test_end_of_the_process_ends_what_runs(make_wrapper: MakeWrapper, upstream: 
     (Answer('<html>', 500, 'text/html'), 500, 'internal_error'),
     (Answer('', 302, headers='Location: http://127.0.0.1:1/\r\n'), 502, 'backend_unreachable'),
     (Answer('{"error": {"message": "m", "type": "t", "param": null, "code": "c"}}', 401), 502, 'backend_unreachable'),
+    (Answer('{"error": {"message": "m", "type": "t", "param": "n", "code": 400}}', 400), 400, None),  # as vLLM's
     (Answer('{"detail": "no such"}', 404), 404, None),
     (Answer('{"detail": [{"loc": []}]}', 422), 400, None),
     (Answer('{"object": "error", "message": "too long", "code": 400}', 400), 400, None),
