@@ -60,7 +60,7 @@ def _reason(report: pytest.TestReport) -> str:
     return str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr).removeprefix('Skipped: ')
 
 
-@click.command(help=__doc__)
+@click.command(help=__doc__, context_settings={'ignore_unknown_options': True})
 @click.option('--output', type=click.Path(dir_okay=False, path_type=pathlib.Path), help='Write the table here, too.')
 @click.argument('pytest_arguments', nargs=-1)
 def main(output: pathlib.Path | None, pytest_arguments: tuple[str, ...]) -> None:

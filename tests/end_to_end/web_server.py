@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.end_to_end.rig import ROOT, wait_for
@@ -18,8 +18,10 @@ TEMPORARY = ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi')
 class Nginx:
     """An nginx that runs."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, port: int, pid: int) -> None:
+        self.port = port
+        self.pid = pid
+        self.url = f'http://127.0.0.1:{port}'
 
 
 def free_port() -> int:
@@ -36,14 +38,20 @@ def is_open(port: int) -> bool:
     return False
 
 
-def configure(folder: Path, listen: str, upstream_port: int) -> list[str]:
-    """Fills in the configuration, for an empty page; returns the command that runs nginx with all of conf.d."""
+def configure(folder: Path, listen: str, upstream_port: int, changes: Mapping[str, str] | None = None) -> list[str]:
+    """Fills in the configuration, for an empty page; returns the command that runs nginx with all of conf.d.
+
+    `changes` are made to its text.
+    """
     assert PROGRAM is not None
     values = {'SANDLE_LISTEN': listen, 'SANDLE_ROOT': str(folder / 'page'),
               'SANDLE_UPSTREAM': f'127.0.0.1:{upstream_port}', 'NGINX_LOCAL_RESOLVERS': '127.0.0.1'}
     text = (FOLDER / 'default.conf.template').read_text('utf-8')
     for name, value in values.items():
         text = text.replace(f'${{{name}}}', value)
+    for before, after in (changes or {}).items():
+        assert before in text
+        text = text.replace(before, after)
     (folder / 'page').mkdir()
     (folder / 'conf.d').mkdir()
     (folder / 'conf.d/default.conf').write_text(text, 'utf-8')
@@ -56,12 +64,12 @@ def configure(folder: Path, listen: str, upstream_port: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def run_nginx(folder: Path, upstream_port: int) -> Iterator[Nginx]:
-    """Runs nginx in front of a wrapper."""
+def run_nginx(folder: Path, upstream_port: int, changes: Mapping[str, str] | None = None) -> Iterator[Nginx]:
+    """Runs nginx in front of a wrapper. `changes` are made to the text of its configuration."""
     port = free_port()
-    with subprocess.Popen(configure(folder, f'127.0.0.1:{port}', upstream_port)) as process:
+    with subprocess.Popen(configure(folder, f'127.0.0.1:{port}', upstream_port, changes)) as process:
         try:
             wait_for(lambda: is_open(port))
-            yield Nginx(f'http://127.0.0.1:{port}')
+            yield Nginx(port, process.pid)
         finally:
             process.terminate()
