@@ -188,7 +188,7 @@ class Channel(HTTPChannel):
 
 
 class Listener(TcpWSGIServer):
-    """A listening socket whose connections are Channels, and are checked every `cleanup_interval`."""
+    """A listening socket whose connections are Channels."""
 
     channel_class = Channel
 
@@ -196,9 +196,12 @@ class Listener(TcpWSGIServer):
         self._patience = patience
         super().__init__(*args, **options)
 
-    def maintenance(self, now: int) -> None:
-        """Looks after the connections, in the loop of the thread that owns them."""
-        super().maintenance(now)
+    def check_channels(self) -> None:
+        """Looks after the connections, on the thread that owns them, between two polls of the sockets.
+
+        Not in `maintenance`, which waitress calls in the middle of a poll: the number of a descriptor that is closed
+        there may be a new connection's a moment later, and that one would get the events of the old one.
+        """
         channels = cast(Mapping[int, Channel], self.active_channels)  # the stubs take the map for a channel
         now_s = time.monotonic()
         for channel in list(channels.values()):  # one that is closed leaves the map

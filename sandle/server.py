@@ -25,7 +25,7 @@ from sandle.workers import Workers
 logger = logging.getLogger(__name__)
 
 KEEPALIVE_TIMEOUT_S = 75
-LOOP_S = 1.0  # how often the thread of the sockets looks around when nothing happens
+LOOP_S = 1.0  # how often the thread of the sockets looks after the clients' deadlines
 DESCRIPTORS = 65_536  # each connection holds one, and a stream through the wrapper two
 SOCKET_OPTIONS = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
@@ -70,7 +70,7 @@ def serve(app: flask.Flask, options: ServerOptions, threads: int, lifecycle: Lif
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle_signal)
-    thread = threading.Thread(target=_run, args=(sockets, stopping), name='http', daemon=True)
+    thread = threading.Thread(target=_run, args=(listeners, sockets, stopping), name='http', daemon=True)
     thread.start()
     stopping.wait()
     logger.info('draining: up to %g s for running requests to finish', options.drain_timeout_s)
@@ -93,9 +93,15 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _run(sockets: dict[int, Any], stopping: threading.Event) -> None:
+def _run(listeners: list[Listener], sockets: dict[int, Any], stopping: threading.Event) -> None:
+    checked_s = time.monotonic()
     try:
-        wasyncore.loop(LOOP_S, use_poll=True, map=sockets)
+        while sockets:
+            wasyncore.poll2(LOOP_S, sockets)
+            if time.monotonic() - checked_s >= LOOP_S:
+                checked_s = time.monotonic()
+                for listener in listeners:
+                    listener.check_channels()
     except OSError:  # the listening socket was closed under the loop, which is how it ends
         if not stopping.is_set():
             raise
@@ -115,7 +121,7 @@ def _listen(app: flask.Flask, options: ServerOptions, threads: int, sockets: dic
     """Returns a listener for each address that the host's name has. Raises OSError."""
     settings = Adjustments(
         host=options.host, port=options.port, connection_limit=2 * threads + 256, channel_request_lookahead=1,
-        backlog=1024, channel_timeout=KEEPALIVE_TIMEOUT_S, cleanup_interval=1, ident='sandle',
+        backlog=1024, channel_timeout=KEEPALIVE_TIMEOUT_S, cleanup_interval=10, ident='sandle',
         max_request_body_size=options.max_body_bytes + 1, inbuf_overflow=options.max_body_bytes,
         outbuf_high_watermark=2 ** 18, outbuf_overflow=2 ** 20)
     settings.socket_options = SOCKET_OPTIONS

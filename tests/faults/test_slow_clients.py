@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import resource
 import socket
 import statistics
 import threading
@@ -10,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.end_to_end.rig import KEY, WRAPPER, Client, Server, request_bytes, wait_for
@@ -43,8 +43,10 @@ def stalled(stack: Stack, own: Callable[..., Server], tmp_path: Path) -> Iterato
 
 def resident_mb(*pids: int) -> float:
     """Returns the memory of processes and their children."""
-    family = [each for pid in pids for each in (psutil.Process(pid), *psutil.Process(pid).children())]
-    return sum(process.memory_info().rss for process in family) / 2 ** 20
+    family = [pid for parent in pids for pid in (
+        parent, *map(int, Path(f'/proc/{parent}/task/{parent}/children').read_text().split()))]
+    pages = sum(int(Path(f'/proc/{pid}/statm').read_text().split()[1]) for pid in family)
+    return pages * resource.getpagesize() / 2 ** 20
 
 
 def first_token_s(client: Client) -> float:
