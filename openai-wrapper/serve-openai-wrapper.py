@@ -19,6 +19,7 @@ from wrapper_backend import Backend
 from wrapper_counter import Counter
 from wrapper_exchange import Watcher
 from wrapper_forward import Forwarder, Timeouts
+from wrapper_inquiries import Inquiries
 from wrapper_limits import Limiter
 from wrapper_metrics import Metrics
 from wrapper_options import Settings, with_settings
@@ -41,20 +42,28 @@ def main(context: click.Context, settings: Settings) -> None:
     backends = open_backends(settings, watcher)
     keys = wrapper_admin.open_keys(settings.auth_token, settings.auth_token_file, settings.state_dir)
     registry = Registry(backends, frozenset(settings.single_model) or None)
-    forwarder = Forwarder(watcher, Timeouts(settings.first_byte_timeout_s, settings.idle_timeout_s),
+    book = UsageBook(settings.state_dir)
+    limiter = Limiter(book.tokens_today, settings.threads // WAITING_SHARE, settings.max_wait_s)
+    inquiries = Inquiries(watcher, limiter, book)
+    forwarder = Forwarder(watcher, inquiries, Timeouts(settings.first_byte_timeout_s, settings.idle_timeout_s),
                           settings.threads - settings.threads // RESERVED_SHARE)
     pages = load_pages(settings)
     lifecycle = Lifecycle()
-    book = UsageBook(settings.state_dir)
-    limiter = Limiter(book.tokens_today, settings.threads // WAITING_SHARE, settings.max_wait_s)
     app = wrapper_app.create_app(
         lifecycle, keys, registry, forwarder, Counter(limiter, book), Metrics(lifecycle, registry, limiter, book),
         wrapper_app.Policy(frozenset(settings.pass_field), settings.auth_token_is_user, settings.cors_origin, pages))
     keys.watch(settings.keys_reload_s)
     registry.start()
     book.start()
-    serve(app, settings.serving, settings.threads, lifecycle, watcher.end_all)
+    inquiries.start()
+    serve(app, settings.serving, settings.threads, lifecycle, lambda: end_all(inquiries, watcher))
     book.stop()
+
+
+def end_all(inquiries: Inquiries, watcher: Watcher) -> None:
+    """Ends what is left: the process ends."""
+    inquiries.stop()
+    watcher.end_all()
 
 
 def open_backends(settings: Settings, watcher: Watcher) -> list[Backend]:

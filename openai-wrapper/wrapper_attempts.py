@@ -18,7 +18,7 @@ from wrapper_dialect import Request
 from wrapper_exchange import Exchange, Watcher
 from wrapper_monitor import Fitness, Monitor
 from wrapper_registry import Route
-from wrapper_replica import CannotConnectError
+from wrapper_replica import CannotConnectError, Replica
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,11 @@ class Attempts:
     def asked(self) -> int:
         """How many replicas have been asked so far."""
         return self._asked
+
+    @property
+    def replica(self) -> Replica | None:
+        """The replica at hand, if there is one."""
+        return None if self._at_hand is None else self._at_hand[0].replica
 
     def begin(self) -> Exchange:
         """Returns an exchange of which the answer's head is there. Raises ApiError."""

@@ -22,6 +22,7 @@ from wrapper_attempts import Attempts, Outgoing
 from wrapper_dialect import Request
 from wrapper_events import EventReader, account
 from wrapper_exchange import Exchange, Watcher
+from wrapper_inquiries import Inquiries
 from wrapper_registry import Route
 from wrapper_usage import find_usage
 
@@ -43,8 +44,9 @@ class Timeouts:
 class Forwarder:
     """Passes requests on, so many at once and no more. Used from any thread."""
 
-    def __init__(self, watcher: Watcher, timeouts: Timeouts, max_running: int) -> None:
+    def __init__(self, watcher: Watcher, inquiries: Inquiries, timeouts: Timeouts, max_running: int) -> None:
         self._watcher = watcher
+        self._inquiries = inquiries
         self._timeouts = timeouts
         self._slots = threading.BoundedSemaphore(max_running)
 
@@ -53,14 +55,18 @@ class Forwarder:
         if not self._slots.acquire(blocking=False):
             raise errors.QueueFullError('The server is working on as many requests as it can.', retry_after_s=1)
         headers = {'Accept': f'application/json, {sse.CONTENT_TYPE}', http.REQUEST_ID_HEADER: flask.g.request_id}
+        name = self._inquiries.new_name()
         if request is not None:
-            headers |= {'Content-Type': 'application/json', sse.USAGE_HEADER: '1'}
+            headers |= {'Content-Type': 'application/json', http.USAGE_HEADER: name}
         outgoing = Outgoing(method, path, request, headers, self._timeouts.first_byte_s)
-        passage = Passage(Attempts(outgoing, route, self._watcher, http.client_disconnected()), self._timeouts.idle_s,
-                          self._slots.release, record(), request is None or request.tells_usage)
+        attempts = Attempts(outgoing, route, self._watcher, http.client_disconnected())
+        passage = Passage(attempts, self._timeouts.idle_s, self._slots.release, record(),
+                          request is None or request.tells_usage)
         try:
             return passage.answer()
         except BaseException as error:
+            if isinstance(error, errors.ClientGoneError) and request is not None and attempts.replica is not None:
+                self._inquiries.ask(attempts.replica, name, record())
             passage.close(error.code if isinstance(error, errors.ApiError) else None)
             raise
 

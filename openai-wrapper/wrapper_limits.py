@@ -112,6 +112,13 @@ class Limiter:
                 account.tokens.take(usage.tokens, self._clock())
             account.freed.notify()
 
+    def settle(self, key: Key, usage: Usage) -> None:
+        """Takes what a request has cost."""
+        with self._lock:
+            account = self._account(key)
+            if account.tokens is not None:
+                account.tokens.take(usage.tokens, self._clock())
+
     def _account(self, key: Key) -> Account:
         account = self._accounts[key.name]
         account.requests = self._bucket(account.requests, key.limits.requests_per_minute)

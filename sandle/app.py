@@ -19,6 +19,10 @@ from sandle.log import request_id
 logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = 'x-request-id'
+USAGE_HEADER = 'X-Sandle-Usage'
+"""A request with it gets its usage so far before every event of a stream, and has it kept by the header's value."""
+USAGE_PATH = '/internal/usage/'
+"""Where a backend tells what it has kept."""
 SANE_REQUEST_ID = re.compile(r'[A-Za-z0-9._:-]{1,128}')
 ROUTES_WHILE_DRAINING = frozenset({'/health', '/ready', '/metrics'})
 

@@ -15,6 +15,7 @@ import flask
 from sandle import addressing
 from sandle import app as http
 from sandle import errors, protocol, sse, wire
+from sandle.accounting import UsageMemory
 from sandle.choices import ChoiceWriter, rank
 from sandle.engine.engine import (Delta, Engine, Finished, GenerationRequest, Handle, ModelInfo, ModelStatus,
                                   SamplingParams)
@@ -40,13 +41,13 @@ class CompletionLimits:
     max_logprobs: int = 20
 
 
-def add_routes(app: flask.Flask, engine: Engine, limits: CompletionLimits) -> None:
+def add_routes(app: flask.Flask, engine: Engine, limits: CompletionLimits, memory: UsageMemory) -> None:
     """Adds /v1/completions to an application, and the same below /m/{model}."""
 
     def post_completions(model: str | None = None) -> flask.Response:
         try:
             body = addressing.with_model(http.read_json(), model)
-            run = _start(engine, wire.parse(protocol.CompletionRequest, body), limits)
+            run = _start(engine, wire.parse(protocol.CompletionRequest, body), limits, memory)
         except errors.ApiError as error:
             logger.info(Event('completion refused', status=error.status, param=error.param,
                               reason=error.code or error.type))
@@ -56,7 +57,8 @@ def add_routes(app: flask.Flask, engine: Engine, limits: CompletionLimits) -> No
     addressing.add_rules(app, '/v1/completions', post_completions, 'POST')
 
 
-def _start(engine: Engine, request: protocol.CompletionRequest, limits: CompletionLimits) -> 'Run':
+def _start(engine: Engine, request: protocol.CompletionRequest, limits: CompletionLimits,
+           memory: UsageMemory) -> 'Run':
     info = find_model(engine, request.model)
     _check_support(request, info, limits)
     generation = _generation_request(request)
@@ -65,7 +67,7 @@ def _start(engine: Engine, request: protocol.CompletionRequest, limits: Completi
             f'This request asks for {generation.candidates * len(generation.prompts)} sequences; at most '
             f'{limits.max_sequences_per_request} are allowed.', param='n' if request.best_of is None else 'best_of')
     return Run(request, generation.id, engine.submit(generation), http.client_disconnected(),
-               sse.USAGE_HEADER in flask.request.headers)
+               flask.request.headers.get(http.USAGE_HEADER), memory)
 
 
 def _respond(run: 'Run') -> flask.Response:
@@ -110,11 +112,13 @@ class Run:
     """One request on its way from the engine to its client. Used by the thread of that request."""
 
     def __init__(self, request: protocol.CompletionRequest, generation_id: str, handle: Handle,
-                 is_gone: Callable[[], bool], tells_usage: bool) -> None:
+                 is_gone: Callable[[], bool], usage_name: str | None, memory: UsageMemory) -> None:
+        """`usage_name`: by which a wrapper asks for the request's usage, if one wants to know."""
         self._request = request
         self._handle = handle
         self._is_gone = is_gone
-        self._tells_usage = tells_usage
+        self._usage_name = usage_name
+        self._memory = memory
         self._id = generation_id
         self._created = int(time.time())
         self._started_s = time.monotonic()
@@ -180,6 +184,8 @@ class Run:
             return
         self._is_closed = True
         usage = self._handle.cancel() if self._usage is None else self._usage
+        if self._usage_name is not None:
+            self._memory.keep(self._usage_name, usage)
         logger.info(Event(
             'completion', id=self._id, model=self._request.model, prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
@@ -203,7 +209,7 @@ class Run:
             yield event
 
     def _usage_line(self) -> bytes:
-        if not self._tells_usage:
+        if self._usage_name is None:
             return b''
         return sse.usage_line(sum(map(len, self._handle.prompt_ids)), sum(writer.generated for writer in self._writers))
 

@@ -2,7 +2,7 @@
 
 import flask
 
-from sandle import completions, engine_metrics, models, tokenizing
+from sandle import accounting, completions, engine_metrics, models, tokenizing
 from sandle.app import Lifecycle
 from sandle.completions import CompletionLimits
 from sandle.engine.engine import Engine
@@ -18,6 +18,8 @@ def add_routes(app: flask.Flask, engine: Engine, lifecycle: Lifecycle, limits: C
 
     app.add_url_rule('/ready', view_func=ready)
     models.add_routes(app, engine)
-    completions.add_routes(app, engine, limits)
+    memory = accounting.UsageMemory()
+    completions.add_routes(app, engine, limits, memory)
+    accounting.add_routes(app, memory)
     tokenizing.add_routes(app, engine)
     engine_metrics.add_routes(app, engine)

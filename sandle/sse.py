@@ -9,8 +9,6 @@ HEADERS: Mapping[str, str] = {'Cache-Control': 'no-cache', 'X-Accel-Buffering': 
 DONE = b'data: [DONE]\n\n'
 PING = b': ping\n\n'
 PING_INTERVAL_S = 15.0
-USAGE_HEADER = 'X-Sandle-Usage'
-"""A request with it gets its usage so far before every event, for whoever accounts for streams that break off."""
 USAGE_LINE = re.compile(rb'^: usage (\d+) (\d+)\r?\n', re.MULTILINE)
 """A comment, which clients ignore: tokens of the prompts, and tokens generated so far."""
 

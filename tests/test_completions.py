@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import flask
@@ -14,6 +16,7 @@ from werkzeug.test import EnvironBuilder
 
 from sandle import app as http
 from sandle import endpoints, errors, sse
+from sandle.accounting import UsageMemory
 from sandle.completions import CompletionLimits
 from sandle.engine.engine import Delta, Finished, FinishReason, ModelStatus, SamplingParams
 from sandle.protocol import CompletionRequest
@@ -385,7 +388,7 @@ def test_flask_has_no_route_of_its_own() -> None:
     backend = Backend()
     assert isinstance(backend.app, flask.Flask)
     assert {rule.rule for rule in backend.app.url_map.iter_rules()} == {
-        '/health', '/ready', '/metrics', '/v1/models', '/v1/models/<model:model>',
+        '/health', '/ready', '/metrics', '/internal/usage/<name>', '/v1/models', '/v1/models/<model:model>',
         *(f'{base}{path}' for base in ('', '/m/<model:model>')
           for path in ('/v1/completions', '/tokenize', '/detokenize', '/tokenizer_info'))}
 
@@ -399,3 +402,34 @@ def test_usage_so_far_is_told_before_every_event_to_whoever_asks_for_it() -> Non
     lines = [line.split()[2:] for line in told.splitlines() if line.startswith(b': usage')]
     assert lines == [[b'2', b'1'], [b'2', b'2'], [b'2', b'2']], 'two prompt ids of the scripted engine'
     assert len(told.split(b'\n\n')) == len(plain.split(b'\n\n')), 'no event is added'
+
+
+def kept_usage(backend: Backend, name: str) -> tuple[int, object]:
+    response = backend.client.get(f'/internal/usage/{name}')
+    body = response.get_json()
+    return response.status_code, body.get('completion_tokens', body.get('error', {}).get('code'))
+
+
+def test_usage_of_a_request_can_be_asked_for_after_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a wrapper whose client has left: it has not read the answer, or there was none."""
+    monkeypatch.setattr('sandle.accounting.WAIT_S', 0.0)
+    backend = Backend([delta('a'), delta('b', reason=STOP), Finished(3, 2, queue_s=0.1)])
+    ask = partial(backend.client.post, '/v1/completions', json={'model': 'org/model', 'prompt': 'Say'})
+    assert ask(headers={'X-Sandle-Usage': 'whole'}).status_code == 200
+    assert kept_usage(backend, 'whole') == (200, 2)
+    assert ask(headers={'X-Sandle-Usage': 'gone'},
+               environ_overrides={'waitress.client_disconnected': lambda: True}).status_code == 499
+    assert kept_usage(backend, 'gone') == (200, 0), 'it was never worked on'
+    for name in ('x' * 65, 'another'):
+        assert ask(headers={'X-Sandle-Usage': 'x' * 65}).status_code == 200
+        assert kept_usage(backend, name) == (404, None)
+
+
+def test_usage_is_waited_for_and_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('sandle.accounting.MAX_KEPT', 2)
+    memory = UsageMemory()
+    threading.Timer(0.1, memory.keep, ('late', Finished(1, 1, queue_s=0.0))).start()
+    assert memory.find('late', 5.0) == Finished(1, 1)
+    for name in 'ab':
+        memory.keep(name, Finished(1, 1, queue_s=0.0))
+    assert memory.find('late', 0.0) is None and memory.find('a', 0.0) is not None

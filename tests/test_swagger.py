@@ -24,7 +24,8 @@ MODELS: dict[str, type[BaseModel]] = {
 NOT_ALWAYS_SENT = {'Completion': {'usage'}, 'CompletionChoice': {'prompt_token_ids', 'token_ids'},
                    'Logprobs': {'top_token_ids'}}
 WORDS = {'title', 'description', 'example', 'format'}  # what says something to readers alone
-FOR_OPERATORS = {('/metrics', 'get')}  # nginx does not pass it on, so clients do not have its address
+# nginx does not pass these on, so clients do not have their addresses
+FOR_OPERATORS = {('/metrics', 'get'), ('/internal/usage/{name}', 'get')}
 OF_THE_WRAPPER_ALONE = {('/v1/usage', 'get')}  # a backend knows no keys
 METHODS = {'get', 'post', 'put', 'delete', 'patch', 'head', 'options'}
 
@@ -119,15 +120,16 @@ def backend_app() -> Any:
 
 def the_wrappers_app() -> Any:
     # By name, because mypy looks at a component's modules in that component's folder alone.
-    wrapper, counter, exchange, forward, keys, limits, metrics, registries, usage = (
+    wrapper, counter, exchange, forward, inquiries, keys, limits, metrics, registries, usage = (
         importlib.import_module(f'wrapper_{name}')
-        for name in ('app', 'counter', 'exchange', 'forward', 'keys', 'limits', 'metrics', 'registry', 'usage'))
+        for name in ('app', 'counter', 'exchange', 'forward', 'inquiries', 'keys', 'limits', 'metrics', 'registry',
+                     'usage'))
     watcher, lifecycle, book = exchange.Watcher(), http.Lifecycle(), usage.UsageBook(None)
     registry, limiter = registries.Registry([], None), limits.Limiter(lambda name: 0, 1, 1.0)
     return wrapper.create_app(
         lifecycle, keys.Keys(keys.store(['sk-test'])), registry,
-        forward.Forwarder(watcher, forward.Timeouts(1, 1), 1), counter.Counter(limiter, book),
-        metrics.Metrics(lifecycle, registry, limiter, book), wrapper.Policy())
+        forward.Forwarder(watcher, inquiries.Inquiries(watcher, limiter, book), forward.Timeouts(1, 1), 1),
+        counter.Counter(limiter, book), metrics.Metrics(lifecycle, registry, limiter, book), wrapper.Policy())
 
 
 @pytest.mark.parametrize(('make_app', 'lacking'), [(backend_app, OF_THE_WRAPPER_ALONE), (the_wrappers_app, set())])

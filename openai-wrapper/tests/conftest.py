@@ -15,6 +15,7 @@ from wrapper_backend import Backend, look_up
 from wrapper_counter import Counter
 from wrapper_exchange import Watcher
 from wrapper_forward import Forwarder, Timeouts
+from wrapper_inquiries import Inquiries
 from wrapper_keys import Keys, store
 from wrapper_limits import Limiter
 from wrapper_metrics import Metrics
@@ -63,13 +64,15 @@ def make_wrapper() -> Iterator[Callable[..., Wrapper]]:
                  resolve: Callable[[str, int], Sequence[SocketAddress]] = look_up) -> Wrapper:
             watcher = Watcher()
             registry = Registry([Backend(parse_url(url), 1.0, watcher, resolve) for url in urls], allowed)
-            forwarder = Forwarder(watcher, Timeouts(first_byte_s, idle_s), max_running)
             lifecycle = Lifecycle()
             book = UsageBook(state_dir)
             limiter = Limiter(book.tokens_today, 4, max_wait_s)
+            inquiries = Inquiries(watcher, limiter, book)
+            forwarder = Forwarder(watcher, inquiries, Timeouts(first_byte_s, idle_s), max_running)
             app = wrapper_app.create_app(lifecycle, keys or Keys(store([KEY])), registry, forwarder,
                                          Counter(limiter, book), Metrics(lifecycle, registry, limiter, book), policy)
             registry.start()
+            inquiries.start()
             stack.callback(registry.stop)
             return Wrapper(app, app.test_client(), registry, watcher, lifecycle, book)
         yield make

@@ -178,6 +178,6 @@ def test_usage_of_a_stream_is_read_and_not_passed_on(make_wrapper: MakeWrapper, 
     response = client.post('/v1/completions', **completion(stream=True))
     assert response.data == re.sub(rb': usage [0-9 ]+\n', b'', STREAM)
     response.close()
-    assert upstream.completions()[0].headers['x-sandle-usage'] == '1'
+    assert upstream.completions()[0].headers['x-sandle-usage']
     [row] = client.get('/v1/usage', headers=AUTHORIZED).get_json()['data']
     assert (row['prompt_tokens'], row['completion_tokens']) == (3, 2)
