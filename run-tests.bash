@@ -29,7 +29,7 @@ skip() { printf 'skipped: %s\n' "$*"; exit "$skip_status"; }
 
 forget_settings() { # the tests choose their own settings; whoever runs them may have others set
   local name
-  for name in "${!SANDLE_@}"; do
+  for name in "${!SANDLE_@}" "${!SENTRY_@}" "${!OTEL_@}"; do
     [[ $name == SANDLE_TORCH_INDEX_URL ]] || unset "$name"
   done
 }

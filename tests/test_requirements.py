@@ -10,8 +10,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-# sandle/ has none: nobody installs it alone.
-LOCKS = sorted(path.with_suffix('.txt') for path in ROOT.glob('*/**/requirements*.in') if path.parent.name != 'sandle')
+# sandle/requirements.in has none: nobody installs it alone.
+LOCKS = sorted(path.with_suffix('.txt') for path in ROOT.glob('*/**/requirements*.in')
+               if path != ROOT / 'sandle/requirements.in')
 # PyTorch and the libraries of its CUDA builds, which a lock would bring to every machine.
 LEFT_OUT = re.compile(r'torch|triton|cuda-.*|nvidia-.*')
 

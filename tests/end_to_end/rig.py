@@ -77,7 +77,7 @@ def serve(script: str, *arguments: str, port: int = 0, environment: Mapping[str,
 
     `through` is a command that runs the one that follows it, and ends with it.
     """
-    clean = {name: value for name, value in os.environ.items() if not name.startswith('SANDLE_')}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(('SANDLE_', 'SENTRY_', 'OTEL_'))}
     process = subprocess.Popen(
         [*through, sys.executable, str(ROOT / script), '--port', str(port), *arguments], text=True, cwd='/',
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**clean, **(environment or {}), 'PYTHONUNBUFFERED': '1'})
@@ -92,7 +92,7 @@ def serve(script: str, *arguments: str, port: int = 0, environment: Mapping[str,
 
 def fails_to_start(script: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
     """Runs a script that must stop by itself with an error, and returns what it says."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith('SANDLE_')}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(('SANDLE_', 'SENTRY_', 'OTEL_'))}
     done = subprocess.run([sys.executable, str(ROOT / script), '--port', '0', *arguments], capture_output=True,
                           text=True, timeout=START_TIMEOUT_S, env={**clean, **(environment or {})}, check=False)
     assert done.returncode not in (0, -signal.SIGKILL)
