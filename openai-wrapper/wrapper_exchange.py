@@ -5,18 +5,16 @@ whether a deadline has passed, whether the process ends. It has one way to end a
 socket, so that the blocked thread wakes up and raises the cause. Knows HTTP bytes, nothing of what they mean.
 """
 
-import http.client
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 from sandle import errors
 from wrapper_replica import CannotConnectError, Connection, Replica
+from wrapper_response import NotHttpError
 
 WATCH_INTERVAL_S = 0.05
-READ_BYTES = 64 * 1024
 STALE_WITHIN_S = 1.0  # a backend that ends later has worked on the request, and may have died of it: not a second time
 
 
@@ -30,10 +28,12 @@ class Exchange:
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._socket: socket.socket | None = None  # the connection lets go of it when the answer ends with it
-        self._response: http.client.HTTPResponse | None = None
+        self._early = b''  # of the answer's body: what came with its head
         self._cause: errors.ApiError | None = None
         self._deadline_s: float | None = None
-        self._is_complete = False
+        self.status = 0
+        self.headers: Mapping[str, str] = {}
+        """The headers of the answer, by their names in lower case."""
         self.send_count = 0
         """How many times the request was sent: two, where the first connection was closed at that moment."""
 
@@ -53,36 +53,25 @@ class Exchange:
             except CannotConnectError:  # it has had the request, and may have died of it
                 raise self._reason() from stale
 
-    @property
-    def status(self) -> int:
-        """The status of the answer."""
-        assert self._response is not None
-        return self._response.status
-
-    @property
-    def headers(self) -> http.client.HTTPMessage:
-        """The headers of the answer."""
-        assert self._response is not None
-        return self._response.headers
-
     def read(self, timeout_s: float) -> bytes:
         """Returns what the backend has sent on as soon as there is any; b'' at the end of a whole answer.
 
         Raises BackendLostError for an answer cut short, GatewayTimeoutError after `timeout_s` of silence, and any
         cause of an abort.
         """
-        assert self._response is not None
+        connection = self._connection
+        assert connection is not None, 'it was started'
+        data, self._early = self._early, b''
+        self._deadline_s = time.monotonic() + timeout_s
         try:
-            with self._deadline(timeout_s):
-                data = self._response.read1(READ_BYTES)
-        except (OSError, http.client.HTTPException) as error:
+            while not data and not connection.response.is_complete:
+                data = connection.receive()
+        except (OSError, NotHttpError) as error:
             raise self._reason(error) from error
+        finally:
+            self._deadline_s = None  # the time that the client takes to read is not the backend's
         if self._cause is not None:
             raise self._cause
-        if not data:
-            if self._response.length:  # Content-Length promised more
-                raise self._reason()
-            self._is_complete = True
         return data
 
     def read_all(self, timeout_s: float, max_bytes: int) -> bytes:
@@ -125,6 +114,7 @@ class Exchange:
     def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float, *,
               is_fresh: bool) -> None:
         connection = self._replica.acquire(is_fresh=is_fresh)
+        response = connection.response
         started_s = time.monotonic()
         with self._lock:
             self._connection = connection
@@ -133,30 +123,25 @@ class Exchange:
             if self._cause is not None:  # the client left while we connected
                 raise self._cause
             self.send_count += 1
-            with self._deadline(timeout_s):
-                connection.request(method, self._replica.url.base_path + path, body, dict(headers))
-                self._response = connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            is_stale = (connection.is_reused and isinstance(error, ConnectionError)
+            self._deadline_s = started_s + timeout_s
+            connection.send(method, self._replica.url.base_path + path, body, headers)
+            while not response.has_head:
+                self._early = connection.receive()
+            self.status, self.headers = response.status, response.headers
+        except (OSError, NotHttpError) as error:
+            is_stale = (connection.is_reused and isinstance(error, ConnectionError) and response.is_silent
                         and time.monotonic() - started_s < STALE_WITHIN_S)
             self._detach()
             if self._cause is None and is_stale:
                 raise StaleConnectionError from error
             raise self._reason(error) from error
-
-    @contextmanager
-    def _deadline(self, timeout_s: float) -> Iterator[None]:
-        self._deadline_s = time.monotonic() + timeout_s
-        try:
-            yield
         finally:
-            self._deadline_s = None  # the time that the client takes to read is not the backend's
+            self._deadline_s = None
 
     def _reason(self, error: Exception | None = None) -> errors.ApiError:
         if self._cause is not None:
             return self._cause
-        if isinstance(error, http.client.HTTPException) and not isinstance(
-                error, (http.client.RemoteDisconnected, http.client.IncompleteRead)):
+        if isinstance(error, NotHttpError):
             return errors.BadGatewayError('The backend of this model gave an answer that is not HTTP.')
         return errors.BackendLostError('The backend of this model broke off its answer.')
 
@@ -166,11 +151,7 @@ class Exchange:
             self._socket = None
         if connection is None:
             return
-        is_reusable = (self._is_complete and self._cause is None and self._response is not None
-                       and not self._response.will_close)
-        if self._response is not None:
-            self._response.close()
-        self._replica.release(connection, is_reusable=is_reusable)
+        self._replica.release(connection, is_reusable=self._cause is None and connection.response.is_reusable)
 
 
 class StaleConnectionError(Exception):
@@ -191,7 +172,8 @@ class Watcher:
         """Looks after an exchange from now on."""
         with self._lock:
             self._watched.add(exchange)
-            self._has_work.set()
+            if not self._has_work.is_set():
+                self._has_work.set()
         if self._end is not None:
             exchange.abort(self._end)
 
@@ -199,8 +181,6 @@ class Watcher:
         """Forgets an exchange; one that is not there is no mistake."""
         with self._lock:
             self._watched.discard(exchange)
-            if not self._watched:
-                self._has_work.clear()
 
     def end_all(self) -> None:
         """Aborts every exchange, those to come included: the process ends."""
@@ -210,6 +190,8 @@ class Watcher:
 
     def _snapshot(self) -> list[Exchange]:
         with self._lock:
+            if not self._watched:
+                self._has_work.clear()
             return list(self._watched)
 
     def _run(self) -> None:

@@ -8,9 +8,8 @@ answer for one.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from http.client import HTTPMessage
 
 import flask
 
@@ -162,9 +161,9 @@ class Passage:
 
 
 def _is_stream(exchange: Exchange) -> bool:
-    content_type: str = exchange.headers.get('Content-Type', '')
+    content_type = exchange.headers.get('content-type', '')
     return exchange.status == 200 and content_type.partition(';')[0].strip().lower() == sse.CONTENT_TYPE
 
 
-def _passed_headers(given: HTTPMessage) -> dict[str, str]:
-    return {name: ' '.join(value.split()) for name in PASSED_HEADERS if (value := given.get(name))}
+def _passed_headers(given: Mapping[str, str]) -> dict[str, str]:
+    return {name: ' '.join(value.split()) for name in PASSED_HEADERS if (value := given.get(name.lower()))}

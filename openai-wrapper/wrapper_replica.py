@@ -4,17 +4,19 @@ Knows sockets; nothing of names, requests or models. No proxies, no redirects an
 part.
 """
 
-import http.client
 import select
 import socket
 import ssl
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 
 from sandle import errors
+from wrapper_response import ResponseReader, request_bytes
 from wrapper_url import BackendUrl
 
+READ_BYTES = 64 * 1024
 MAX_IDLE_CONNECTIONS = 64
 MAX_IDLE_S = 4.0  # shorter than the keep-alive of the servers that we may meet; uvicorn's is 5 s
 
@@ -25,32 +27,52 @@ class CannotConnectError(errors.BadGatewayError):
     """No connection came about: nothing was sent, so another replica may be tried."""
 
 
-class Connection(http.client.HTTPConnection):
+class Connection:
     """One connection to a replica. `is_reused`: it has carried a request before."""
 
     def __init__(self, url: BackendUrl, address: SocketAddress, timeout_s: float, tls: ssl.SSLContext | None) -> None:
-        super().__init__(url.host, url.port)  # for the Host header; a certificate must be made out to that name, too
-        self._address = address
-        self._connect_timeout_s = timeout_s
-        self._tls = tls
+        """Connects within the timeout. Raises OSError."""
+        self._authority = url.authority
+        self.response = ResponseReader()
         self.is_reused = False
         self.idle_since_s = 0.0
-
-    def connect(self) -> None:
-        """Connects within the connect timeout. Raises OSError."""
-        family, address = self._address
+        family, place = address
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            sock.settimeout(self._connect_timeout_s)
-            sock.connect(address)
+            sock.settimeout(timeout_s)
+            sock.connect(place)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls is not None:
-                sock = self._tls.wrap_socket(sock, server_hostname=self.host)
+            if tls is not None:  # the certificate must be made out to the name
+                sock = tls.wrap_socket(sock, server_hostname=url.host)
             sock.settimeout(None)  # from here on the watcher ends what takes too long
         except OSError:
             sock.close()
             raise
         self.sock = sock
+
+    def send(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> None:
+        """Sends a request, whose response `response` expects from now on. Raises OSError."""
+        self.response.begin()
+        # Not compressed: what usage an answer tells is looked for in it.
+        own = {'Host': self._authority, 'Accept-Encoding': 'identity'}
+        self.sock.sendall(request_bytes(method, target, {**own, **headers}, body))
+
+    def receive(self) -> bytes:
+        """Waits for more of the response and returns what it holds of the body. Raises OSError and NotHttpError.
+
+        A connection that the backend has closed before the response was complete is a ConnectionResetError.
+        """
+        data = self.sock.recv(READ_BYTES)
+        if data:
+            return self.response.feed(data)
+        self.response.end()
+        if not self.response.is_complete:
+            raise ConnectionResetError('the response was cut short')
+        return b''
+
+    def close(self) -> None:
+        """Closes it."""
+        self.sock.close()
 
     def is_stale(self) -> bool:
         """Whether the backend has closed this idle connection, or said something unasked."""
@@ -100,9 +122,8 @@ class Replica:
         """Returns a connection, an idle one unless `is_fresh`. Raises CannotConnectError within the timeout."""
         connection = None if is_fresh else self._take_idle()
         if connection is None:
-            connection = Connection(self.url, self._address, self._connect_timeout_s, self._tls)
             try:
-                connection.connect()
+                connection = Connection(self.url, self._address, self._connect_timeout_s, self._tls)
             except OSError as error:
                 raise CannotConnectError('The backend of this model cannot be reached.') from error
         return connection

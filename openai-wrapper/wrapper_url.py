@@ -3,6 +3,8 @@
 import urllib.parse
 from dataclasses import dataclass
 
+DEFAULT_PORTS = {'http': 80, 'https': 443}
+
 
 @dataclass(frozen=True, slots=True)
 class BackendUrl:
@@ -14,16 +16,24 @@ class BackendUrl:
     base_path: str
 
     def __str__(self) -> str:
-        host = f'[{self.host}]' if ':' in self.host else self.host
-        return f'{self.scheme}://{host}:{self.port}{self.base_path}'
+        return f'{self.scheme}://{self._host}:{self.port}{self.base_path}'
+
+    @property
+    def authority(self) -> str:
+        """What a request says in its Host header: the port stands there if it is not the scheme's own."""
+        return self._host if self.port == DEFAULT_PORTS[self.scheme] else f'{self._host}:{self.port}'
+
+    @property
+    def _host(self) -> str:
+        return f'[{self.host}]' if ':' in self.host else self.host
 
 
 def parse_url(text: str) -> BackendUrl:
     """Reads a backend's URL, with or without OpenAI's `/v1` at its end. Raises ValueError that says what is wrong."""
     parts = urllib.parse.urlsplit(text.strip())
-    if parts.scheme not in ('http', 'https') or not parts.hostname:
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise ValueError(f'{text!r} is not a URL like http://host:8000')
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError(f'the URL of {parts.hostname} must not hold a user, a query or a fragment')
-    port = parts.port or (443 if parts.scheme == 'https' else 80)
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
     return BackendUrl(parts.scheme, parts.hostname, port, parts.path.rstrip('/').removesuffix('/v1'))

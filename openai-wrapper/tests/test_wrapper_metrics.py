@@ -1,6 +1,7 @@
 """GET /metrics of the wrapper: what it counts, who may read it, and what never becomes a label."""
 
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,15 +47,21 @@ def test_an_answer_is_counted_with_its_tokens(make_wrapper: MakeWrapper, upstrea
 
 
 def test_a_streams_first_token_is_not_its_first_ping(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
-    upstream.on_completion(lambda sock, request: sock.sendall(
-        stream_head(CHUNKED) + chunk(b': ping\n\n') + chunk(b'data: {"choices": [], %s}\n\n' % USAGE.encode())
-        + chunk(b'data: [DONE]\n\n') + chunk(b'')))
+    has_pinged = threading.Event()
+
+    def script(sock: socket.socket, request: object) -> None:
+        sock.sendall(stream_head(CHUNKED) + chunk(b': ping\n\n'))
+        assert has_pinged.wait(10)
+        sock.sendall(chunk(b'data: {"choices": [], %s}\n\n' % USAGE.encode()) + chunk(b'data: [DONE]\n\n') + chunk(b''))
+
+    upstream.on_completion(script)
     wrapper = make_wrapper(upstream.url)
     with wrapper.client.post('/v1/completions', **completion(stream=True)) as response:
         chunks = response.iter_encoded()
         assert next(chunks) == b': ping\n\n'
         assert ('sandle_wrapper_first_token_seconds_count', 'm') not in samples(wrapper)
         assert samples(wrapper)['sandle_wrapper_requests_in_flight',] == 1
+        has_pinged.set()
         list(chunks)
     assert samples(wrapper)['sandle_wrapper_first_token_seconds_count', 'm'] == 1
     assert samples(wrapper)['sandle_wrapper_tokens_total', 'completion', 'm'] == 4
