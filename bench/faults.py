@@ -21,7 +21,7 @@ HEAD = '| fault | what must hold | limit | measured | verdict |\n|---|---|---|--
 HOLDS, FAILS, SKIPPED = 'holds', '**fails**', 'not measured here'
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)  # pytest keeps its plugins by their identity
 class Table:
     """A pytest plugin: the rows of every fault, gathered from the reports of its tests."""
 

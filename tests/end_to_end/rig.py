@@ -99,6 +99,13 @@ def fails_to_start(script: str, *arguments: str, environment: Mapping[str, str] 
     return done.stdout + done.stderr
 
 
+def manage_keys(folder: Path, *arguments: str) -> str:
+    """Runs a `keys` command of the wrapper and returns what it printed."""
+    done = subprocess.run([sys.executable, str(ROOT / WRAPPER), 'keys', *arguments, '--state-dir', str(folder)],
+                          check=True, capture_output=True, text=True, timeout=START_TIMEOUT_S)
+    return done.stdout.strip()
+
+
 class Client:
     """Asks a server for things, with a key unless told otherwise."""
 

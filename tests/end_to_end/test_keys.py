@@ -4,15 +4,13 @@ import base64
 import re
 import signal
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.end_to_end.rig import KEY, WRAPPER, Client, Server, error_of, fails_to_start, wait_for
+from tests.end_to_end.rig import KEY, WRAPPER, Client, Server, error_of, fails_to_start, manage_keys, wait_for
 
 Own = Callable[..., Server]
 ClientOf = Callable[..., Client]
@@ -59,16 +57,9 @@ def test_key_file_is_followed(own: Own, client_of: ClientOf, stub: Server, tmp_p
     assert 'first' not in wrapper.output and 'such' not in wrapper.output
 
 
-def manage(folder: Path, *arguments: str) -> str:
-    """Runs a `keys` command and returns what it printed."""
-    done = subprocess.run([sys.executable, str(WRAPPER), 'keys', *arguments, '--state-dir', str(folder)], check=True,
-                          capture_output=True, text=True, timeout=30)
-    return done.stdout.strip()
-
-
 def test_keys_of_the_store_are_made_rotated_and_revoked_while_the_wrapper_runs(
         own: Own, client_of: ClientOf, stub: Server, tmp_path: Path) -> None:
-    first = manage(tmp_path, 'create', '--name', 'alice', '--models', 'stub')
+    first = manage_keys(tmp_path, 'create', '--name', 'alice', '--models', 'stub')
     wrapper = own(WRAPPER, '--backend-stub', stub.url, '--state-dir', str(tmp_path), '--keys-reload-s', '0.2')
     assert 'Generated API key' not in wrapper.output, 'there is a key already'
 
@@ -76,18 +67,18 @@ def test_keys_of_the_store_are_made_rotated_and_revoked_while_the_wrapper_runs(
         return client_of(wrapper, key).get('/v1/models').status_code == 200
 
     under_way = client_of(wrapper, first).complete(stream=True, max_tokens=50, prompt='!fault delay=0.05')
-    second = manage(tmp_path, 'rotate', 'alice')
+    second = manage_keys(tmp_path, 'rotate', 'alice')
     wait_for(lambda: is_good(second) and not is_good(first), 5.0)
     assert under_way.text.endswith('data: [DONE]\n\n'), 'an answer that has begun is not cut'
     assert [model['id'] for model in client_of(wrapper, second).get('/v1/models').json()['data']] == ['stub']
-    assert re.search(r'^alice +active .* stub ', manage(tmp_path, 'list'), re.M)
-    manage(tmp_path, 'revoke', 'alice')
+    assert re.search(r'^alice +active .* stub ', manage_keys(tmp_path, 'list'), re.M)
+    manage_keys(tmp_path, 'revoke', 'alice')
     wait_for(lambda: not is_good(second), 5.0)
     assert 'key=alice' in wrapper.output and not any(key in wrapper.output for key in (first, second))
 
 
 def test_keys_command_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
-    manage(tmp_path, 'create', '--name', 'alice')
+    manage_keys(tmp_path, 'create', '--name', 'alice')
     for arguments, said in ((('create', '--name', 'alice'), 'alice already'), (('revoke', 'bob'), 'no key named bob'),
                             (('create', '--name', 'c', '--expires', 'soon'), "'soon' is not a time span"),
                             (('create', '--name', 'c', '--expires', '2001-01-01'), 'is over')):

@@ -3,14 +3,18 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from tests.end_to_end.rig import KEY
 from tests.faults.asking import Answer, ask
 
 
 @contextlib.contextmanager
-def load(url: str, requests: Sequence[Mapping[str, object]]) -> Iterator[list[Answer]]:
+def load(url: str, requests: Sequence[Mapping[str, object]],
+         key: Callable[[], str] = lambda: KEY) -> Iterator[list[Answer]]:
     """Has a user for each of the requests, who sends it again when it has been answered, until the block ends.
+
+    `key` tells which key is to be used.
 
     Gives the list of answers, which grows, and which is whole after the block: running requests are waited for.
     """
@@ -19,7 +23,7 @@ def load(url: str, requests: Sequence[Mapping[str, object]]) -> Iterator[list[An
 
     async def use(request: Mapping[str, object]) -> None:
         while not is_over.is_set():
-            answers.append(await ask(url, request))
+            answers.append(await ask(url, request, key()))
 
     async def use_all() -> None:
         await asyncio.gather(*map(use, requests))

@@ -1,0 +1,46 @@
+"""Clients that leave: their place is free at once, and what was generated for them is accounted."""
+
+import json
+import socket
+import time
+
+import pytest
+
+from tests.end_to_end.rig import Client, request_bytes, wait_for
+from tests.faults.conftest import Stack
+from tests.faults.figures import Figures
+
+PHASES = {'prefill': 'first-delay=30', 'decode': 'tokens=600 delay=0.02'}
+
+
+def counts(stack: Stack) -> tuple[int, int]:
+    """Returns how many requests the stub works on, and how many have been cancelled."""
+    state = stack.direct.get('/faults').json()
+    return state['running'], state['cancelled']
+
+
+def completion_tokens(client: Client) -> int:
+    """Returns what the key has used, as its holder is told."""
+    return sum(day['completion_tokens'] for day in client.get('/v1/usage').json()['data'])
+
+
+@pytest.mark.fault('client leaves')
+@pytest.mark.parametrize('is_stream', [True, False], ids=['streamed', 'unstreamed'])
+@pytest.mark.parametrize('phase', PHASES)
+def test_leaving(stack: Stack, figures: Figures, phase: str, is_stream: bool) -> None:
+    wait_for(lambda: counts(stack)[0] == 0)
+    cancelled, used = counts(stack)[1], completion_tokens(stack.client)
+    body = json.dumps({'model': 'stub', 'prompt': f'!fault {PHASES[phase]}', 'max_tokens': 600, 'stream': is_stream})
+    with socket.create_connection(('127.0.0.1', stack.nginx.port), timeout=5) as sock:
+        sock.sendall(request_bytes(body.encode()).replace(b'Connection: close\r\n', b''))
+        wait_for(lambda: counts(stack)[0] == 1)
+        time.sleep(0.3)  # for tokens to come
+        assert counts(stack)[0] == 1
+    what = f'in {phase}, {"" if is_stream else "un"}streamed'
+    figures.below(f'its place is free, {what}', wait_for(lambda: counts(stack)[0] == 0),
+                  0.5 if phase == 'decode' and is_stream else 1.0)
+    assert counts(stack)[1] == cancelled + 1
+    assert 'reason=client_disconnected' in stack.wrapper.output
+    if phase == 'decode' and is_stream:
+        wait_for(lambda: completion_tokens(stack.client) > used)
+        figures.at_least(f'tokens accounted, {what}, after 0.3 s', completion_tokens(stack.client) - used, 5, '')
