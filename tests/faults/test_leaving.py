@@ -19,9 +19,12 @@ def counts(stack: Stack) -> tuple[int, int]:
     return state['running'], state['cancelled']
 
 
-def completion_tokens(client: Client) -> int:
-    """Returns what the key has used, as its holder is told."""
-    return sum(day['completion_tokens'] for day in client.get('/v1/usage').json()['data'])
+def used(client: Client) -> tuple[int, int, int]:
+    """Returns what the key has used, as its holder is told: requests, and tokens of prompts and of completions."""
+    days = client.get('/v1/usage').json()['data']
+    requests, prompt, completion = (sum(day[name] for day in days)
+                                    for name in ('requests', 'prompt_tokens', 'completion_tokens'))
+    return requests, prompt, completion
 
 
 @pytest.mark.fault('client leaves')
@@ -29,7 +32,7 @@ def completion_tokens(client: Client) -> int:
 @pytest.mark.parametrize('phase', PHASES)
 def test_leaving(stack: Stack, figures: Figures, phase: str, is_stream: bool) -> None:
     wait_for(lambda: counts(stack)[0] == 0)
-    cancelled, used = counts(stack)[1], completion_tokens(stack.client)
+    cancelled, before = counts(stack)[1], used(stack.client)
     body = json.dumps({'model': 'stub', 'prompt': f'!fault {PHASES[phase]}', 'max_tokens': 600, 'stream': is_stream})
     with socket.create_connection(('127.0.0.1', stack.nginx.port), timeout=5) as sock:
         sock.sendall(request_bytes(body.encode()).replace(b'Connection: close\r\n', b''))
@@ -41,6 +44,8 @@ def test_leaving(stack: Stack, figures: Figures, phase: str, is_stream: bool) ->
                   0.5 if phase == 'decode' and is_stream else 1.0)
     assert counts(stack)[1] == cancelled + 1
     assert 'reason=client_disconnected' in stack.wrapper.output
-    if phase == 'decode' and is_stream:
-        wait_for(lambda: completion_tokens(stack.client) > used)
-        figures.at_least(f'tokens accounted, {what}, after 0.3 s', completion_tokens(stack.client) - used, 5, '')
+    wait_for(lambda: used(stack.client)[0] == before[0] + 1)
+    _, prompt, completion = (now - then for now, then in zip(used(stack.client), before))
+    figures.at_least(f'prompt tokens accounted, {what}', prompt, 5, '')
+    if phase == 'decode':
+        figures.at_least(f'tokens accounted, {what}, after 0.3 s', completion, 5, '')
