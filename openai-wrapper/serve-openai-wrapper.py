@@ -15,20 +15,18 @@ from sandle import error_reports, log
 from sandle.app import Lifecycle
 from sandle.options import CONTEXT_SETTINGS
 from sandle.server import serve
+from wrapper_admission import Admission
 from wrapper_backend import Backend
-from wrapper_counter import Counter
 from wrapper_exchange import Watcher
 from wrapper_forward import Forwarder, Timeouts
 from wrapper_inquiries import Inquiries
 from wrapper_limits import Limiter
 from wrapper_metrics import Metrics
 from wrapper_options import Settings, with_settings
+from wrapper_queue import Queue
 from wrapper_registry import Registry
 from wrapper_url import parse_url
 from wrapper_usage import UsageBook
-
-RESERVED_SHARE = 8  # one thread in so many is kept for what does not wait for a backend: /health, /v1/models, refusals
-WAITING_SHARE = 4  # one thread in so many may hold a request that waits for its key's turn
 
 
 @click.group(context_settings=CONTEXT_SETTINGS, invoke_without_command=True)
@@ -44,25 +42,28 @@ def main(context: click.Context, settings: Settings) -> None:
     keys = wrapper_admin.open_keys(settings.auth_token, settings.auth_token_file, settings.state_dir)
     registry = Registry(backends, frozenset(settings.single_model) or None)
     book = UsageBook(settings.state_dir)
-    limiter = Limiter(book.tokens_today, settings.threads // WAITING_SHARE, settings.max_wait_s)
+    limiter = Limiter(book.tokens_today)
+    queue = Queue(registry.takers, settings.bounds)
+    registry.on_change(queue.changed)
     inquiries = Inquiries(watcher, limiter, book)
-    forwarder = Forwarder(watcher, inquiries, Timeouts(settings.first_byte_timeout_s, settings.idle_timeout_s),
-                          settings.threads - settings.threads // RESERVED_SHARE)
+    forwarder = Forwarder(watcher, inquiries, Timeouts(settings.first_byte_timeout_s, settings.idle_timeout_s))
+    admission = Admission(limiter, queue, book)
     pages = load_pages(settings)
     lifecycle = Lifecycle()
     app = wrapper_app.create_app(
-        lifecycle, keys, registry, forwarder, Counter(limiter, book), Metrics(lifecycle, registry, limiter, book),
+        lifecycle, keys, registry, forwarder, admission, book, Metrics(lifecycle, registry, queue, book),
         wrapper_app.Policy(frozenset(settings.pass_field), settings.auth_token_is_user, settings.cors_origin, pages))
     keys.watch(settings.keys_reload_s)
     registry.start()
     book.start()
     inquiries.start()
-    serve(app, settings.serving, settings.threads, lifecycle, lambda: end_all(inquiries, watcher))
+    serve(app, settings.serving, settings.threads, lifecycle, lambda: end_all(queue, inquiries, watcher))
     book.stop()
 
 
-def end_all(inquiries: Inquiries, watcher: Watcher) -> None:
+def end_all(queue: Queue, inquiries: Inquiries, watcher: Watcher) -> None:
     """Ends what is left: the process ends."""
+    queue.end_all()
     inquiries.stop()
     watcher.end_all()
 

@@ -14,8 +14,9 @@ from sandle import app as http
 from sandle import metrics, protocol, wire
 from sandle.app import Lifecycle
 from wrapper_access import follow_requests, log, record
+from wrapper_admission import Admission
 from wrapper_auth import Guard
-from wrapper_counter import Counter
+from wrapper_cost import TINY, estimate
 from wrapper_cors import add_cors
 from wrapper_dialect import Request
 from wrapper_forward import Forwarder
@@ -23,6 +24,8 @@ from wrapper_keys import Keys
 from wrapper_metrics import Metrics
 from wrapper_page import StaticFile, add_page
 from wrapper_registry import Registry
+from wrapper_report import add_usage
+from wrapper_usage import UsageBook
 
 FORWARDED: Mapping[str, type[protocol.CompletionRequest | protocol.TokenizeRequest | protocol.DetokenizeRequest]] = {
     '/v1/completions': protocol.CompletionRequest, '/tokenize': protocol.TokenizeRequest,
@@ -43,8 +46,8 @@ class Policy:
     pages: Mapping[str, StaticFile] = field(default_factory=dict)
 
 
-def create_app(lifecycle: Lifecycle, keys: Keys, registry: Registry, forwarder: Forwarder, counter: Counter,
-               numbers: Metrics, policy: Policy) -> flask.Flask:
+def create_app(lifecycle: Lifecycle, keys: Keys, registry: Registry, forwarder: Forwarder, admission: Admission,
+               book: UsageBook, numbers: Metrics, policy: Policy) -> flask.Flask:
     """Returns the wrapper's application."""
     app = http.create_app(__name__, lifecycle)
     follow_requests(app, (log, numbers.observe))
@@ -52,15 +55,15 @@ def create_app(lifecycle: Lifecycle, keys: Keys, registry: Registry, forwarder: 
     guard = Guard(app, keys)
     for endpoint in ('health', 'ready'):
         guard.make_public(endpoint)
-    _add_api(app, lifecycle, registry, forwarder, counter, policy)
-    _add_usage(app, counter)
+    _add_api(app, lifecycle, registry, forwarder, admission, policy)
+    add_usage(app, book)
     _add_metrics(app, numbers)
     add_page(app, guard, policy.pages)
     return app
 
 
-def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forwarder: Forwarder, counter: Counter,
-             policy: Policy) -> None:
+def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forwarder: Forwarder,
+             admission: Admission, policy: Policy) -> None:
 
     def list_models() -> flask.Response:
         return _json(protocol.ModelList(data=usable_models()))
@@ -81,6 +84,13 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
         if key is not None and not key.may_use(name):
             raise errors.PermissionDeniedError('This API key may not use this model.', param='model')
 
+    def pass_on(model: str, method: str, path: str, request: Request | None, cost: int,
+                is_streamed: bool = False) -> flask.Response:
+        """Returns the answer of a backend to a request that may cost so many tokens."""
+        registry.route(model)  # a model that nobody has is nothing to wait for
+        return admission.answer(model, cost, is_streamed,
+                                lambda: forwarder.forward(registry.route(model), method, path, request))
+
     def passing_on(path: str) -> Callable[..., flask.Response]:
         """Returns a view that checks a request and passes it on."""
         kind = FORWARDED[path]
@@ -90,8 +100,9 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
             parsed = wire.parse(kind, body)
             name = parsed.model or addressing.default_model(usable_models())
             check_model(name)
-            route, request = registry.route(name), _reduce({**body, 'model': name}, parsed, policy)
-            return counter.counted(lambda: forwarder.forward(route, 'POST', path, request))
+            request = _reduce({**body, 'model': name}, parsed, policy)
+            is_streamed = isinstance(parsed, protocol.CompletionRequest) and parsed.stream
+            return pass_on(name, 'POST', path, request, estimate(parsed), is_streamed)
 
         return view
 
@@ -99,7 +110,8 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
         name = model or flask.request.args.get('model') or addressing.default_model(usable_models())
         check_model(name)
         # Not below /m/: other servers know only the plain address, and leave out what they do not know of the query.
-        return forwarder.forward(registry.route(name), 'GET', f'/tokenizer_info?model={quote(name, safe="")}')
+        path = f'/tokenizer_info?model={quote(name, safe="")}'
+        return pass_on(name, 'GET', path, None, TINY)
 
     def ready() -> tuple[dict[str, str], int]:
         if lifecycle.is_draining:
@@ -113,20 +125,6 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
         addressing.add_rules(app, path, passing_on(path), 'POST')
     addressing.add_rules(app, '/tokenizer_info', get_tokenizer_info, 'GET')
     app.add_url_rule('/ready', view_func=ready)
-
-
-def _add_usage(app: flask.Flask, counter: Counter) -> None:
-
-    def get_usage() -> flask.Response:
-        """What the key at hand has used, of the days asked for."""
-        days = flask.request.args.get('days', '30')
-        if not days.isdecimal() or not 1 <= len(days) <= 5 or int(days) < 1:
-            raise errors.InvalidRequestError('days must be a number from 1 to 99999.', param='days')
-        key = record().key
-        assert key is not None, 'the route needs a key'
-        return _json(counter.usage_of(key, int(days)))
-
-    app.add_url_rule('/v1/usage', view_func=get_usage)
 
 
 def _add_metrics(app: flask.Flask, numbers: Metrics) -> None:
@@ -150,5 +148,5 @@ def _reduce(body: Mapping[str, object], parsed: wire.WireModel, policy: Policy) 
     return Request(fields, parsed, policy.pass_fields)
 
 
-def _json(model: protocol.ModelObject | protocol.ModelList | protocol.UsageReport) -> flask.Response:
+def _json(model: protocol.ModelObject | protocol.ModelList) -> flask.Response:
     return flask.Response(model.model_dump_json(), mimetype='application/json')

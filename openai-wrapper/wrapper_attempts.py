@@ -58,6 +58,11 @@ class Attempts:
         """The replica at hand, if there is one."""
         return None if self._at_hand is None else self._at_hand[0].replica
 
+    @property
+    def was_lost(self) -> bool:
+        """Whether a replica was lost with the request, and may have died of it."""
+        return self._lost_count > 0
+
     def begin(self) -> Exchange:
         """Returns an exchange of which the answer's head is there. Raises ApiError."""
         return self._ask(errors.BadGatewayError('The backend of this model cannot be reached.'))
@@ -95,8 +100,9 @@ class Attempts:
                     exchange.start(sent.method, sent.path, body, sent.headers, sent.timeout_s)
                 except CannotConnectError as error:
                     logger.warning('backend %s cannot be connected to: %s', monitor.replica, error.__cause__)
-                    self.failed()
-                    failure = error
+                    monitor.report_lost()
+                    if not self.was_lost:  # else that is what became of it, and it is not to begin from anew
+                        failure = error
                 except errors.BackendLostError as error:
                     self._may_go_on(error)
                     failure = error

@@ -6,9 +6,8 @@ answer for one.
 """
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import flask
@@ -41,26 +40,26 @@ class Timeouts:
 
 
 class Forwarder:
-    """Passes requests on, so many at once and no more. Used from any thread."""
+    """Passes requests on. Used from any thread."""
 
-    def __init__(self, watcher: Watcher, inquiries: Inquiries, timeouts: Timeouts, max_running: int) -> None:
+    def __init__(self, watcher: Watcher, inquiries: Inquiries, timeouts: Timeouts) -> None:
         self._watcher = watcher
         self._inquiries = inquiries
         self._timeouts = timeouts
-        self._slots = threading.BoundedSemaphore(max_running)
 
     def forward(self, route: Route, method: str, path: str, request: Request | None = None) -> flask.Response:
-        """Returns the answer of one of a model's replicas. Raises ApiError."""
-        if not self._slots.acquire(blocking=False):
-            raise errors.QueueFullError('The server is working on as many requests as it can.', retry_after_s=1)
-        headers = {'Accept': f'application/json, {sse.CONTENT_TYPE}', http.REQUEST_ID_HEADER: flask.g.request_id}
+        """Returns the answer of one of a model's replicas.
+
+        Raises CannotConnectError and ModelLoadingError if none has taken the request, and any other ApiError.
+        """
+        headers = {'Accept': f'application/json, {sse.CONTENT_TYPE}', http.REQUEST_ID_HEADER: flask.g.request_id,
+                   http.KEY_HEADER: record().key_name}
         name = self._inquiries.new_name()
         if request is not None:
             headers |= {'Content-Type': 'application/json', http.USAGE_HEADER: name}
         outgoing = Outgoing(method, path, request, headers, self._timeouts.first_byte_s)
         attempts = Attempts(outgoing, route, self._watcher, http.client_disconnected())
-        passage = Passage(attempts, self._timeouts.idle_s, self._slots.release, record(),
-                          request is None or request.tells_usage)
+        passage = Passage(attempts, self._timeouts.idle_s, record(), request is None or request.tells_usage)
         try:
             return passage.answer()
         except BaseException as error:
@@ -73,11 +72,9 @@ class Forwarder:
 class Passage:
     """One answer on its way. Used by the thread of its request."""
 
-    def __init__(self, attempts: Attempts, idle_timeout_s: float, release: Callable[[], None], current: Record,
-                 tells_usage: bool) -> None:
+    def __init__(self, attempts: Attempts, idle_timeout_s: float, current: Record, tells_usage: bool) -> None:
         self._attempts = attempts
         self._idle_timeout_s = idle_timeout_s
-        self._release: Callable[[], None] | None = release
         self._record = current
         self._tells_usage = tells_usage
 
@@ -99,16 +96,17 @@ class Passage:
             self._record.reason = reason
         self._attempts.close()
         self._record.replicas_asked = self._attempts.asked
-        release, self._release = self._release, None
-        if release is not None:
-            release()
 
     def _whole(self, exchange: Exchange) -> flask.Response:
         body = exchange.read_all(self._idle_timeout_s, MAX_ANSWER_BYTES)
         headers = _passed_headers(exchange.headers)
         status = exchange.status
         self.close()
-        check(status, headers.get('Content-Type', ''), headers.get('Retry-After'), body)
+        said = status, headers.get('Content-Type', ''), headers.get('Retry-After'), body
+        check(*said)
+        if (status == 503 and not self._attempts.was_lost
+                and isinstance(refusal := as_error(*said), errors.ModelLoadingError)):
+            raise refusal  # nothing was done: it may be asked again
         self._record.usage = find_usage(body)
         return flask.Response(body, status, headers)
 

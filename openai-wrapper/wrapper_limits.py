@@ -1,4 +1,4 @@
-"""How fast and how much a key may ask: requests and tokens a minute, tokens a day, requests at once.
+"""How fast and how much a key may ask: requests and tokens a minute, tokens a day. How many at once is the queue's.
 
 Rates are token buckets that hold a minute's worth. What an answer will cost is not known when it begins, so a request
 comes in while anything is left, and its cost is taken when it has ended: a bucket may be in debt. Knows keys and
@@ -10,7 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sandle import errors
 from wrapper_keys import Key
@@ -18,7 +18,6 @@ from wrapper_usage import Usage
 
 MINUTE_S = 60.0
 DAY_S = 86400.0
-LOOK_S = 0.1  # how often a waiting request looks whether its client is still there
 
 
 class Bucket:
@@ -56,45 +55,30 @@ class Account:
 
     requests: Bucket | None = None
     tokens: Bucket | None = None
-    running: int = 0
-    waiting: int = 0
-    freed: threading.Condition = field(default_factory=threading.Condition)
 
 
 class Limiter:
-    """Lets requests in or refuses them, key by key. Used from any thread."""
+    """Lets requests in or refuses them, key by key, at once. Used from any thread."""
 
-    def __init__(self, tokens_today: Callable[[str], int], max_waiting: int, max_wait_s: float,
-                 clock: Callable[[], float] = time.monotonic) -> None:
-        """`max_waiting`: requests that may wait for their key's turn, all keys together, each for `max_wait_s`."""
+    def __init__(self, tokens_today: Callable[[str], int], clock: Callable[[], float] = time.monotonic) -> None:
         self._tokens_today = tokens_today
-        self._max_waiting = max_waiting
-        self._max_wait_s = max_wait_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._accounts: dict[str, Account] = defaultdict(lambda: Account(freed=threading.Condition(self._lock)))
-        self._waiting = 0
+        self._accounts: defaultdict[str, Account] = defaultdict(Account)
 
-    @property
-    def waiting(self) -> int:
-        """Requests that wait for their key's turn."""
-        return self._waiting
-
-    def admit(self, key: Key, is_gone: Callable[[], bool]) -> 'Ticket':
-        """Returns when the request may begin; a key with as many running as it may have waits for one to end.
-
-        Raises RateLimitError, QueueFullError, ClientGoneError.
-        """
+    def admit(self, key: Key) -> None:
+        """Lets a request in, and counts it. Raises RateLimitError."""
         with self._lock:
             account = self._account(key)
-            self._check_rates(key, account)
-            if key.limits.parallel is not None and account.running >= key.limits.parallel:
-                self._wait(account, key.limits.parallel, is_gone)
-                self._check_rates(key, account)
+            self._check_tokens(key, account)
             if account.requests is not None:
+                self._check(account.requests, 'requests')
                 account.requests.take(1, self._clock())
-            account.running += 1
-        return Ticket(self, key)
+
+    def check(self, key: Key) -> None:
+        """Raises RateLimitError for a request that was let in, if its key has used up its tokens in the meantime."""
+        with self._lock:
+            self._check_tokens(key, self._account(key))
 
     def headers(self, key: Key) -> dict[str, str]:
         """Returns the headers that tell a client where its key stands; none for a key without rates."""
@@ -102,15 +86,6 @@ class Limiter:
             account, now_s = self._account(key), self._clock()
             return ({} if account.requests is None else account.requests.headers('requests', now_s)) | (
                 {} if account.tokens is None else account.tokens.headers('tokens', now_s))
-
-    def end(self, key: Key, usage: Usage) -> None:
-        """Takes what a request has cost, and lets the next one of its key in."""
-        with self._lock:
-            account = self._account(key)
-            account.running -= 1
-            if account.tokens is not None:
-                account.tokens.take(usage.tokens, self._clock())
-            account.freed.notify()
 
     def settle(self, key: Key, usage: Usage) -> None:
         """Takes what a request has cost."""
@@ -131,44 +106,15 @@ class Limiter:
             return None
         return bucket if bucket is not None and bucket.per_minute == per_minute else Bucket(per_minute, self._clock())
 
-    def _check_rates(self, key: Key, account: Account) -> None:
-        now_s = self._clock()
+    def _check_tokens(self, key: Key, account: Account) -> None:
         daily = key.limits.tokens_per_day
         if daily is not None and self._tokens_today(key.name) >= daily:
             raise errors.RateLimitError(f'This key has used its {daily} tokens of today (UTC).',
                                         retry_after_s=math.ceil(DAY_S - time.time() % DAY_S))
-        for bucket, wanted, unit in ((account.requests, 1.0, 'requests'), (account.tokens, 1.0, 'tokens')):
-            if bucket is not None and (wait_s := bucket.seconds_until(wanted, now_s)) > 0:
-                raise errors.RateLimitError(f'This key may use {bucket.per_minute} {unit} a minute.',
-                                            retry_after_s=math.ceil(wait_s))
+        if account.tokens is not None:
+            self._check(account.tokens, 'tokens')
 
-    def _wait(self, account: Account, parallel: int, is_gone: Callable[[], bool]) -> None:
-        if self._waiting >= self._max_waiting:
-            raise errors.QueueFullError('Too many requests wait for their turn.', retry_after_s=1)
-        end_s = time.monotonic() + self._max_wait_s
-        self._waiting += 1
-        account.waiting += 1
-        try:
-            while account.running >= parallel:
-                if is_gone():
-                    raise errors.ClientGoneError('The client has closed its connection.')
-                if time.monotonic() >= end_s:
-                    raise errors.RateLimitError(f'This key may run {parallel} requests at once.', retry_after_s=1)
-                account.freed.wait(LOOK_S)
-        finally:
-            self._waiting -= 1
-            account.waiting -= 1
-
-
-class Ticket:
-    """A request that has been let in."""
-
-    def __init__(self, limiter: Limiter, key: Key) -> None:
-        self._limiter = limiter
-        self._key: Key | None = key
-
-    def end(self, usage: Usage) -> None:
-        """To be called once the request has ended, however. May be called twice."""
-        key, self._key = self._key, None
-        if key is not None:
-            self._limiter.end(key, usage)
+    def _check(self, bucket: Bucket, unit: str) -> None:
+        if (wait_s := bucket.seconds_until(1.0, self._clock())) > 0:
+            raise errors.RateLimitError(f'This key may use {bucket.per_minute} {unit} a minute.',
+                                        retry_after_s=math.ceil(wait_s))

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from sandle import metrics
 from sandle.app import Lifecycle
 from wrapper_access import Record
-from wrapper_limits import Limiter
+from wrapper_queue import Queue
 from wrapper_registry import Registry
 from wrapper_usage import UsageBook
 
@@ -25,9 +25,9 @@ WHOLE_BUCKETS_S = (*WAIT_BUCKETS_S, 300.0, 600.0)
 class Metrics:
     """All metrics of a wrapper. `registry` is what is scraped."""
 
-    def __init__(self, lifecycle: Lifecycle, registry: Registry, limiter: Limiter, book: UsageBook) -> None:
+    def __init__(self, lifecycle: Lifecycle, registry: Registry, queue: Queue, book: UsageBook) -> None:
         self.registry = metrics.create_registry()
-        self.registry.register(StateCollector(lifecycle, registry, limiter, book))
+        self.registry.register(StateCollector(lifecycle, registry, queue, book))
         self._backends = registry
         self._requests = Counter(
             'sandle_wrapper_requests', 'Requests that have ended, by how: "ended", or the code of an error.',
@@ -60,22 +60,34 @@ class Metrics:
 class StateCollector(Collector):
     """Reads how things stand anew for every scrape."""
 
-    def __init__(self, lifecycle: Lifecycle, registry: Registry, limiter: Limiter, book: UsageBook) -> None:
+    def __init__(self, lifecycle: Lifecycle, registry: Registry, queue: Queue, book: UsageBook) -> None:
         self._lifecycle = lifecycle
         self._registry = registry
-        self._limiter = limiter
+        self._queue = queue
         self._book = book
 
     def collect(self) -> Iterator[Metric]:
         """Yields the gauges."""
         yield GaugeMetricFamily('sandle_wrapper_requests_in_flight', 'Requests under way.', self._lifecycle.running)
-        yield GaugeMetricFamily('sandle_wrapper_requests_waiting', "Requests that wait for their key's turn.",
-                                self._limiter.waiting)
+        yield from self._requests()
         yield GaugeMetricFamily('sandle_wrapper_draining', 'Whether the process is about to end.',
                                 self._lifecycle.is_draining)
         yield GaugeMetricFamily('sandle_wrapper_usage_writable', 'Whether usage could be written to the disk.',
                                 self._book.is_writable)
         yield from self._backends()
+
+    def _requests(self) -> Iterator[Metric]:
+        waiting = GaugeMetricFamily('sandle_wrapper_requests_waiting', 'Requests that wait for their turn.',
+                                    labels=['model'])
+        running = GaugeMetricFamily('sandle_wrapper_requests_running', 'Requests whose turn has come.',
+                                    labels=['model'])
+        refused = CounterMetricFamily('sandle_wrapper_requests_refused', 'Requests that the queue has refused.',
+                                      labels=['reason'])
+        families = (waiting, self._queue.waiting), (running, self._queue.running), (refused, self._queue.refused)
+        for family, counts in families:
+            for label, count in counts.items():
+                family.add_metric([label], count)
+            yield family
 
     def _backends(self) -> Iterator[Metric]:
         labels = ['backend', 'address']

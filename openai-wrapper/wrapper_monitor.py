@@ -12,7 +12,7 @@ from sandle.protocol import ModelObject
 from wrapper_dialect import DESCRIPTION_PATH, Dialect, read_dialect
 from wrapper_exchange import Exchange, Watcher
 from wrapper_listing import OPENAI_CAPABILITIES, lists_capabilities, model_objects
-from wrapper_replica import Replica
+from wrapper_replica import CannotConnectError, Replica
 from wrapper_rounds import Rounds
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ class Monitor:
         self._failures = 0
         self._forgiven = 0
         self._poll_began_s: float | None = None
+        self._is_lost = False
 
     @property
     def failures(self) -> int:
@@ -74,6 +75,23 @@ class Monitor:
                 or self._failures > self._forgiven or self._is_overdue()):
             return Fitness.LAST
         return Fitness.READY if self.state.is_ready and model.status == 'ready' else Fitness.THERE
+
+    def can_take(self, model_id: str) -> bool:
+        """Whether a request for a model is to be sent here rather than wait.
+
+        It waits for a replica that is lost, that says that it is not ready, or that is loading the model. One that is
+        silent or cannot load the model is asked: that ends in an error that says so.
+        """
+        state = self.state
+        model = state.models.get(model_id)
+        if model is None or model.status == 'loading' or self._is_lost:
+            return False
+        return model.status != 'ready' or state.is_ready or not state.is_reachable
+
+    def report_lost(self) -> None:
+        """Notes that a request could not connect: until a poll can, none is to be sent here."""
+        self._is_lost = True
+        self.report_failure()
 
     def report_failure(self) -> None:
         """Notes that a request has failed here, as the next one may: until a good poll the replica is asked last."""
@@ -97,9 +115,11 @@ class Monitor:
         try:
             state, reason = self._poll(), ''
             self._forgiven = failures  # a failure since the poll began counts on
+            self._is_lost = False
         except (errors.ApiError, OSError) as error:
             state = replace(self.state, is_reachable=False, is_ready=False)
             reason = str(error.__cause__ or error)
+            self._is_lost = isinstance(error, CannotConnectError)
         finally:
             self._poll_began_s = None
         self._set(state, reason)

@@ -11,11 +11,14 @@ import click
 
 from sandle.options import Seconds, server_options
 from sandle.server import ServerOptions
+from wrapper_pools import Bounds
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=pathlib.Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=pathlib.Path)
 SECONDS = Seconds(0.1)
+RESERVED_SHARE = 8  # one thread in so many is kept for what does not wait for a backend: /health, /v1/models, refusals
+WAITING_SHARE = 4  # one thread in so many may hold a request that waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Settings:
     connect_timeout_s: float
     first_byte_timeout_s: float
     idle_timeout_s: float
+    max_running: int
+    max_queue: int | None
     max_wait_s: float
     pass_field: tuple[str, ...]
     cors_origin: tuple[str, ...]
@@ -44,6 +49,15 @@ class Settings:
     log_level: str
     log_format: str
     serving: ServerOptions
+
+    @property
+    def bounds(self) -> Bounds:
+        """The bounds of the queue. Raises ClickException for those that leave no room to run."""
+        max_open = self.threads - self.threads // RESERVED_SHARE
+        max_waiting = self.threads // WAITING_SHARE if self.max_queue is None else self.max_queue
+        if max_waiting >= max_open:
+            raise click.ClickException(f'--max-queue {max_waiting} leaves none of --threads {self.threads} to run on.')
+        return Bounds(self.max_running, max_waiting, max_open, self.max_wait_s)
 
     @property
     def backend_urls(self) -> list[str]:
@@ -77,12 +91,16 @@ KEYS = [
                  help='Folder for what outlives the process: the generated key and the key store.'),
 ]
 REQUESTS = [
+    click.option('--max-running', type=click.IntRange(1), default=512,
+                 help='Requests at once to one backend (each replica of it); more wait for their turn.'),
+    click.option('--max-queue', type=click.IntRange(0), default=None, show_default='a quarter of --threads',
+                 help='Requests that wait, all together; beyond them the key with the most waiting gets 503s.'),
     click.option('--max-wait-s', type=SECONDS, default=60.0,
-                 help='Seconds that a request waits while its key has as many running as it may have; then a 429.'),
+                 help='Seconds that a request waits for its turn, or for a backend that is loading or lost.'),
     click.option('--pass-field', metavar='NAME', multiple=True,
                  help="A request field beyond the API's to pass on to backends; may be repeated."),
-    click.option('--threads', type=click.IntRange(8), default=640,
-                 help='Requests at once; one in eight is kept free for short ones, and more get a 503.'),
+    click.option('--threads', type=click.IntRange(8), default=1024,
+                 help='Requests open at once, running and waiting; one in eight is kept free for short ones.'),
 ]
 PAGE = [
     click.option('--cors-origin', metavar='ORIGIN', multiple=True,

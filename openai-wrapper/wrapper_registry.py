@@ -127,9 +127,14 @@ class Registry:
             raise errors.BadGatewayError('No backend can be reached.')
         raise errors.ModelNotFoundError(model_id)
 
-    def ready_replicas(self, model_id: str) -> int:
-        """Returns how many replicas would work on a request for a model at once."""
-        return sum(monitor.fitness(model_id) is Fitness.READY for monitor in self._having(model_id))
+    def takers(self, model_id: str) -> int:
+        """Returns how many replicas requests for a model may be sent to now: those that would work on them at once.
+
+        If there are none, those from which an answer of another kind can be had.
+        """
+        having = self._having(model_id)
+        ready = sum(monitor.fitness(model_id) is Fitness.READY for monitor in having)
+        return ready or sum(monitor.can_take(model_id) for monitor in having)
 
     def poll_soon(self) -> None:
         """Has every backend looked at now, without waiting."""

@@ -23,6 +23,7 @@ USAGE_HEADER = 'X-Sandle-Usage'
 """A request with it gets its usage so far before every event of a stream, and has it kept by the header's value."""
 USAGE_PATH = '/internal/usage/'
 """Where a backend tells what it has kept."""
+KEY_HEADER = 'X-Sandle-Key'  # by whose name a backend's turns are shared out; the wrapper alone says so
 SANE_REQUEST_ID = re.compile(r'[A-Za-z0-9._:-]{1,128}')
 ROUTES_WHILE_DRAINING = frozenset({'/health', '/ready', '/metrics'})
 

@@ -12,6 +12,9 @@ PING_INTERVAL_S = 15.0
 USAGE_LINE = re.compile(rb'^: usage (\d+) (\d+)\r?\n', re.MULTILINE)
 """A comment, which clients ignore: tokens of the prompts, and tokens generated so far."""
 
+QUEUE_AFTER_S = 1.0
+"""How long a streamed request waits before its answer begins with its position in the queue."""
+
 
 def event(data: Mapping[str, object]) -> bytes:
     """Frames one JSON object as an event. JSON escapes line ends, so that no text can forge a frame."""
@@ -21,3 +24,8 @@ def event(data: Mapping[str, object]) -> bytes:
 def usage_line(prompt_tokens: int, completion_tokens: int) -> bytes:
     """Returns the comment line that `USAGE_LINE` matches; an event or another line follows it."""
     return b': usage %d %d\n' % (prompt_tokens, completion_tokens)
+
+
+def queue_line(position: int) -> bytes:
+    """Returns the comment that tells a request that waits in how many turns its own comes, 1 for the next."""
+    return b': queue %d\n\n' % position

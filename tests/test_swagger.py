@@ -120,16 +120,18 @@ def backend_app() -> Any:
 
 def the_wrappers_app() -> Any:
     # By name, because mypy looks at a component's modules in that component's folder alone.
-    wrapper, counter, exchange, forward, inquiries, keys, limits, metrics, registries, usage = (
+    wrapper, admission, exchange, forward, inquiries, keys, limits, metrics, pools, queues, registries, usage = (
         importlib.import_module(f'wrapper_{name}')
-        for name in ('app', 'counter', 'exchange', 'forward', 'inquiries', 'keys', 'limits', 'metrics', 'registry',
-                     'usage'))
+        for name in ('app', 'admission', 'exchange', 'forward', 'inquiries', 'keys', 'limits', 'metrics', 'pools',
+                     'queue', 'registry', 'usage'))
     watcher, lifecycle, book = exchange.Watcher(), http.Lifecycle(), usage.UsageBook(None)
-    registry, limiter = registries.Registry([], None), limits.Limiter(lambda name: 0, 1, 1.0)
+    registry, limiter = registries.Registry([], None), limits.Limiter(lambda name: 0)
+    queue = queues.Queue(registry.takers, pools.Bounds(1, 1, 2, 1.0))
     return wrapper.create_app(
         lifecycle, keys.Keys(keys.store(['sk-test'])), registry,
-        forward.Forwarder(watcher, inquiries.Inquiries(watcher, limiter, book), forward.Timeouts(1, 1), 1),
-        counter.Counter(limiter, book), metrics.Metrics(lifecycle, registry, limiter, book), wrapper.Policy())
+        forward.Forwarder(watcher, inquiries.Inquiries(watcher, limiter, book), forward.Timeouts(1, 1)),
+        admission.Admission(limiter, queue, book), book, metrics.Metrics(lifecycle, registry, queue, book),
+        wrapper.Policy())
 
 
 @pytest.mark.parametrize(('make_app', 'lacking'), [(backend_app, OF_THE_WRAPPER_ALONE), (the_wrappers_app, set())])

@@ -11,14 +11,16 @@ import pytest
 import wrapper_app
 from sandle.app import Lifecycle
 from tests.end_to_end.scripted_backend import KEY, Upstream
+from wrapper_admission import Admission
 from wrapper_backend import Backend, look_up
-from wrapper_counter import Counter
 from wrapper_exchange import Watcher
 from wrapper_forward import Forwarder, Timeouts
 from wrapper_inquiries import Inquiries
 from wrapper_keys import Keys, store
 from wrapper_limits import Limiter
 from wrapper_metrics import Metrics
+from wrapper_pools import Bounds
+from wrapper_queue import Queue
 from wrapper_registry import Registry
 from wrapper_replica import SocketAddress
 from wrapper_url import parse_url
@@ -35,6 +37,7 @@ class Wrapper:
     watcher: Watcher
     lifecycle: Lifecycle
     book: UsageBook
+    queue: Queue
 
 
 @pytest.fixture
@@ -60,19 +63,22 @@ def make_wrapper() -> Iterator[Callable[..., Wrapper]]:
     with contextlib.ExitStack() as stack:
         def make(*urls: str, policy: wrapper_app.Policy = wrapper_app.Policy(), keys: Keys | None = None,
                  allowed: frozenset[str] | None = None, first_byte_s: float = 5.0, idle_s: float = 5.0,
-                 max_running: int = 8, max_wait_s: float = 5.0, state_dir: Path | None = None,
+                 max_running: int = 8, max_waiting: int = 4, max_wait_s: float = 5.0, state_dir: Path | None = None,
                  resolve: Callable[[str, int], Sequence[SocketAddress]] = look_up) -> Wrapper:
             watcher = Watcher()
             registry = Registry([Backend(parse_url(url), 1.0, watcher, resolve) for url in urls], allowed)
             lifecycle = Lifecycle()
             book = UsageBook(state_dir)
-            limiter = Limiter(book.tokens_today, 4, max_wait_s)
+            limiter = Limiter(book.tokens_today)
+            queue = Queue(registry.takers, Bounds(max_running, max_waiting, 100 + max_waiting, max_wait_s))
+            registry.on_change(queue.changed)
             inquiries = Inquiries(watcher, limiter, book)
-            forwarder = Forwarder(watcher, inquiries, Timeouts(first_byte_s, idle_s), max_running)
+            forwarder = Forwarder(watcher, inquiries, Timeouts(first_byte_s, idle_s))
             app = wrapper_app.create_app(lifecycle, keys or Keys(store([KEY])), registry, forwarder,
-                                         Counter(limiter, book), Metrics(lifecycle, registry, limiter, book), policy)
+                                         Admission(limiter, queue, book), book,
+                                         Metrics(lifecycle, registry, queue, book), policy)
             registry.start()
             inquiries.start()
             stack.callback(registry.stop)
-            return Wrapper(app, app.test_client(), registry, watcher, lifecycle, book)
+            return Wrapper(app, app.test_client(), registry, watcher, lifecycle, book, queue)
         yield make

@@ -355,7 +355,7 @@ def test_request_is_reduced_and_carries_its_id(make_wrapper: MakeWrapper, upstre
     del sent['trust_remote_code'], sent['suffix']
     assert json.loads(received.body) == {'model': 'm', **sent}
     assert received.headers.keys() == {'host', 'accept-encoding', 'content-length', 'content-type', 'accept',
-                                       'x-request-id', 'x-sandle-usage'}
+                                       'x-request-id', 'x-sandle-key', 'x-sandle-usage'}
     assert received.headers['x-request-id'] == 'mine-1' and received.headers['accept-encoding'] == 'identity'
 
 

@@ -79,7 +79,7 @@ def test_allowed_models_are_all_there_is(make_wrapper: Callable[..., 'Wrapper'],
 
 def test_lost_backend_keeps_its_models_with_an_error(make_wrapper: Callable[..., 'Wrapper'],
                                                      upstream: Upstream) -> None:
-    wrapper = make_wrapper(upstream.url)
+    wrapper = make_wrapper(upstream.url, max_wait_s=0.3)
     assert ids(wrapper) == ['m'] and wrapper.client.get('/ready').status_code == 200
     upstream.close()
     wrapper.registry.poll_soon()
@@ -87,7 +87,8 @@ def test_lost_backend_keeps_its_models_with_an_error(make_wrapper: Callable[...,
     model = wrapper.client.get('/v1/models/m', headers=AUTHORIZED).get_json()
     assert model['status'] == 'error' and model['status_message']
     response = wrapper.client.post('/v1/completions', **completion())
-    assert response.status_code == 502 and error_of(response)['code'] == 'backend_unreachable'
+    assert response.status_code == 503 and error_of(response)['code'] == 'unavailable'
+    assert response.headers['Retry-After'] == '5'
 
 
 def test_backend_never_reached_is_a_bad_gateway(make_wrapper: Callable[..., 'Wrapper']) -> None:

@@ -74,7 +74,7 @@ def asking(wrapper: 'Wrapper', count: int) -> Iterator[None]:
 
 
 def all_ready(wrapper: 'Wrapper', count: int) -> bool:
-    return wrapper.registry.ready_replicas('m') == count
+    return wrapper.registry.takers('m') == count
 
 
 def test_address_where_nobody_listens_cannot_be_connected_to() -> None:
@@ -115,7 +115,7 @@ def test_least_busy_replica_is_asked(make_wrapper: MakeWrapper, make_upstream: M
 def test_addresses_come_and_go(make_wrapper: MakeWrapper, twins: tuple[Upstream, Upstream]) -> None:
     name = Name('127.0.0.1')
     wrapper = make_wrapper(f'http://backend:{twins[0].port}', resolve=name)
-    assert ask(wrapper) == 200 and wrapper.registry.ready_replicas('m') == 1
+    assert ask(wrapper) == 200 and wrapper.registry.takers('m') == 1
     name.hosts = '127.0.0.2', '127.0.0.1'
     wrapper.registry.poll_soon()
     assert wait_for(lambda: all_ready(wrapper, 2))
@@ -180,7 +180,7 @@ def test_both_ip_versions_of_a_process_count_once(make_wrapper: MakeWrapper, mak
     wrapper = make_wrapper(f'http://localhost:{six.port}', resolve=Name('::1', '127.0.0.1'))
     assert ask(wrapper) == 200
     assert wait_for(lambda: bool(four.received))
-    assert wrapper.registry.ready_replicas('m') == 1
+    assert wrapper.registry.takers('m') == 1
     six.close()
     assert ask(wrapper) == 200  # by the other way
     assert len(four.completions()) == 1
@@ -190,7 +190,7 @@ def test_name_whose_first_ip_version_is_not_listened_to(make_wrapper: MakeWrappe
     upstream.on_completion(Answer('{}'))
     wrapper = make_wrapper(f'http://localhost:{upstream.port}', resolve=Name('::1', '127.0.0.1'))
     assert ask(wrapper) == 200
-    assert wrapper.registry.ready_replicas('m') == 1
+    assert wrapper.registry.takers('m') == 1
 
 
 def test_replica_that_has_failed_is_asked_last_until_a_good_poll(make_wrapper: MakeWrapper,
@@ -263,7 +263,7 @@ def test_change_is_told(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
     wrapper = make_wrapper(upstream.url)
     assert wait_for(lambda: all_ready(wrapper, 1))
     counts: list[int] = []
-    wrapper.registry.on_change(lambda: counts.append(wrapper.registry.ready_replicas('m')))
+    wrapper.registry.on_change(lambda: counts.append(wrapper.registry.takers('m')))
     upstream.scripts['/ready'] = Answer('{}', 503)
     wrapper.registry.poll_soon()
     assert wait_for(lambda: bool(counts) and counts[-1] == 0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sandle.engine.runner import Work
 from sandle.engine.sequence import Sequence, Status
 from sandle.engine.slots import MIN_GAIN, Copy, SlotTable, shared_prefix
-from sandle.engine.waiting import WaitingLine
+from sandle.fairness import FairLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Scheduler:
     def __init__(self, slots: int, max_batch_tokens: int) -> None:
         self._slots = SlotTable(slots)
         self._max_batch_tokens = max(max_batch_tokens, slots + 1)
-        self._waiting = WaitingLine()
+        self._waiting: FairLine[str | None, Sequence] = FairLine()  # those that name no user are one user's
         self._admitted: list[Sequence] = []  # at most one for each slot, in the order of their admission
         self._steps = 0
 
@@ -57,16 +57,21 @@ class Scheduler:
 
     def add(self, sequence: Sequence) -> None:
         """Queues a sequence."""
-        self._waiting.add(sequence)
+        self._waiting.add(sequence.user, sequence, sequence.max_length)
+
+    def line(self) -> Many[Sequence]:
+        """Returns the sequences that have not been admitted, in the order of their turns as things stand."""
+        return self._waiting.order()
 
     def end(self, sequence: Sequence) -> None:
         """Takes a sequence out, wherever it stands. Its slot keeps its tokens for those who share a prefix."""
         if sequence.status is Status.WAITING:
-            self._waiting.remove(sequence)
+            self._waiting.remove(sequence.user, sequence)
         elif sequence.status is Status.ADMITTED:
             self._admitted.remove(sequence)
         if sequence.slot is not None:
             self._slots.free(sequence.slot)
+        self._waiting.settle(sequence, len(sequence.tokens))
         sequence.status = Status.ENDED
         sequence.slot = None
         sequence.leader = None
@@ -101,8 +106,7 @@ class Scheduler:
         sequence.computed = end
 
     def _admit(self) -> None:
-        while self._waiting and len(self._admitted) < len(self._slots):
-            sequence = self._waiting.take()
+        while len(self._admitted) < len(self._slots) and (sequence := self._waiting.take()) is not None:
             sequence.status = Status.ADMITTED
             self._admitted.append(sequence)
 

@@ -43,6 +43,11 @@ class Sequence:
         return len(self.tokens) - self.prompt_length
 
     @property
+    def max_length(self) -> int:
+        """The number of tokens that it may have at its end."""
+        return self.prompt_length + self.params.max_tokens
+
+    @property
     def is_prefilled(self) -> bool:
         """Whether only the newest token is still to be computed, so that a step yields the next one."""
         return self.computed >= len(self.tokens) - 1

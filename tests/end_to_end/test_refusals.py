@@ -10,8 +10,8 @@ ClientOf = Callable[..., Client]
 
 
 def test_refusals_of_a_backend_pass(client: Client) -> None:
-    for directive, status, retry_after in (('loading', 503, '2'), ('status=429 retry-after=7', 429, '7'),
-                                           ('status=400', 400, None), ('status=500', 500, None)):
+    for directive, status, retry_after in (('status=503 retry-after=2', 503, '2'), ('status=400', 400, None),
+                                           ('status=429 retry-after=7', 429, '7'), ('status=500', 500, None)):
         response = client.complete(f'!fault {directive}')
         assert response.status_code == status and response.headers.get('Retry-After') == retry_after
         error_of(response)
@@ -25,7 +25,7 @@ def test_backends_nonsense_is_a_502(client: Client) -> None:
 
 
 def test_overload_is_refused_and_health_answers(own: Own, client_of: ClientOf, stub: Server) -> None:
-    wrapper = own(WRAPPER, '--backend', stub.url, '-t', KEY, '--threads', '8')
+    wrapper = own(WRAPPER, '--backend', stub.url, '-t', KEY, '--threads', '8', '--max-queue', '0')
     client = client_of(wrapper)
     running = [client_of(wrapper).complete('!fault tokens=40 delay=0.05', max_tokens=40, stream=True)
                for _ in range(7)]

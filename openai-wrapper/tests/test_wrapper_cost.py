@@ -1,0 +1,19 @@
+"""What a request may cost."""
+
+import pytest
+
+from sandle.protocol import CompletionRequest, DetokenizeRequest, TokenizeRequest
+from wrapper_cost import estimate
+
+
+@pytest.mark.parametrize(('fields', 'tokens'), [
+    ({'prompt': 'x' * 40}, 11 + 16), ({'prompt': [1, 2, 3], 'max_tokens': 5}, 8),
+    ({'prompt': [[1, 2], [3]], 'max_tokens': 5, 'n': 2}, 3 + 4 * 5), ({'max_tokens': 5, 'n': 2, 'best_of': 7}, 1 + 35),
+    ({'prompt': ['', 'abcd'], 'max_tokens': 0, 'echo': True}, 3)])
+def test_completion(fields: dict[str, object], tokens: int) -> None:
+    assert estimate(CompletionRequest.model_validate({'model': 'm', **fields})) == tokens
+
+
+def test_tokenizers() -> None:
+    assert estimate(TokenizeRequest(prompt='x' * 400)) == 101
+    assert estimate(DetokenizeRequest(tokens=[1] * 9)) == 9
