@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Builds and starts the compose stack with one backend, and checks it from outside: through nginx, and container by container.
 #
-#   bash tests/compose/check.bash stub|hf
+#   bash tests/compose/check.bash stub|hf|https
+#
+# `https` is the stub with docker-compose.https.yml, of which no certificate authority is asked.
 #
 # Needs Docker with docker-compose (or `docker compose`). Takes a free port and a project name of its own, and removes the
 # containers, networks and volumes at the end; the images stay, so that the next build is short.
@@ -9,11 +11,16 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
-backend=${1:-}
-[[ $backend == stub || $backend == hf ]] || { echo "usage: $0 stub|hf" >&2; exit 2; }
+which=${1:-}
+case $which in
+  stub | hf) backend=$which ;;
+  https) backend=stub ;;
+  *) echo "usage: $0 stub|hf|https" >&2; exit 2 ;;
+esac
 
 export COMPOSE_PROJECT_NAME=sandle-check
 export COMPOSE_FILE=docker-compose.yml:docker-compose.backend-$backend.yml
+[[ $which != https ]] || COMPOSE_FILE+=:docker-compose.https.yml
 export COMPOSE_HTTP_TIMEOUT=300
 if command -v docker-compose >/dev/null; then export COMPOSE=docker-compose; else export COMPOSE='docker compose'; fi
 
@@ -80,7 +87,7 @@ find_key() {
 
 wait_until_ready() {
   local began=$SECONDS
-  until curl -fsS -o /dev/null "http://127.0.0.1:$SANDLE_DEMO_PORT/ready" 2>/dev/null; do
+  until curl -kfsS -o /dev/null "$url/ready" 2>/dev/null; do
     ((SECONDS - began < 120)) || { compose ps; echo 'not ready after 120 s'; exit 1; }
     sleep 1
   done
@@ -89,21 +96,35 @@ wait_until_ready() {
 
 forget_settings
 choose_key
-SANDLE_DEMO_PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("0.0.0.0", 0)); print(s.getsockname()[1])')
-export SANDLE_DEMO_PORT
-# The stub answers slowly enough that a stream can be watched and left; hf reads neither.
-export SANDLE_NUM_TOKENS=40 SANDLE_TOKEN_DELAY_S=0.05
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("0.0.0.0", 0)); print(s.getsockname()[1])'; }
 
-check_override
+SANDLE_DEMO_PORT=$(free_port)
+export SANDLE_DEMO_PORT
+plain_url=http://127.0.0.1:$SANDLE_DEMO_PORT
+url=$plain_url
+services=(demo openai-wrapper "backend-$backend")
+# The stub answers slowly enough that a stream can be watched and left, and as slowly as it is asked; hf reads none of these.
+export SANDLE_NUM_TOKENS=40 SANDLE_TOKEN_DELAY_S=0.05 SANDLE_FAULTS=true
+if [[ $which == https ]]; then
+  SANDLE_HTTPS_PORT=$(free_port)
+  url=https://127.0.0.1:$SANDLE_HTTPS_PORT
+  services+=(certbot)
+  # Nobody is there.
+  export SANDLE_HTTPS_PORT SANDLE_DOMAIN=sandle.test SANDLE_ACME_SERVER=https://127.0.0.1:1/directory
+fi
+
+[[ $which == https ]] || check_override
 trap clean_up EXIT
 compose down --volumes --remove-orphans >/dev/null 2>&1 || true
 build
-check_help
+[[ $which == https ]] || check_help
 compose up -d
 wait_until_ready
 find_key
 status=0
-python3 -m tests.compose.check_http "http://127.0.0.1:$SANDLE_DEMO_PORT" "$backend" || status=1
-python3 -m tests.compose.check_containers "$backend" || status=1
+python3 -m tests.compose.check_http "$url" "$backend" || status=1
+python3 -m tests.compose.check_containers "${services[@]}" || status=1
+[[ $which != https ]] || python3 -m tests.compose.check_https "$url" "$plain_url" || status=1
+python3 -m tests.compose.check_load "$url" "$backend" || status=1
 ((status == 0)) || exit "$status"
-say "the stack with backend-$backend is as it should be"
+say "the stack with $which is as it should be"
