@@ -105,7 +105,8 @@ def is_at_work(container: Container) -> bool:
 
 
 def check_replica(stack: Stack) -> None:
-    compose('up', '-d', '--no-recreate', '--scale', 'backend-stub=2', 'backend-stub')
+    two = 'up', '-d', '--no-recreate', '--scale', 'backend-stub=2', 'backend-stub'
+    compose(*two)
     replicas = containers_of('backend-stub')
     assert len(replicas) == 2
     with Users(stack, 'stub') as users:
@@ -113,6 +114,7 @@ def check_replica(stack: Stack) -> None:
         output('docker', 'kill', replicas[0].id)
         killed = users.answered
         wait_for(lambda: users.answered > killed + 100, 'there are no more answers')
+        compose(*two)  # the killed one again
     print(f'   {users.answered} answers, {len(users.refused)} of them errors', flush=True)
     assert not users.refused, users.refused[:3]
 
