@@ -2,8 +2,8 @@
 
 - A replica that cannot be connected to has seen nothing of the request: the next one is asked.
 - A 503 says that nothing was done: another replica is asked if it is ready for the model, else the 503 is the answer.
-- A replica that is lost before anything of its answer was passed on may have died of the request, which is therefore
-  sent twice at most: a request that kills its replica must not kill them all.
+- A replica that is lost before anything of its answer was passed on may have died of the request: one other replica is
+  asked, and no more, so that a request that kills its replica cannot kill them all.
 - A request that takes too long, or is answered otherwise, is not sent again.
 
 Knows these rules; nothing of what answers mean.
@@ -22,7 +22,7 @@ from wrapper_replica import CannotConnectError, Replica
 
 logger = logging.getLogger(__name__)
 
-MAX_LOST = 2  # times that a request is sent without an answer
+MAX_LOST = 2  # replicas that one request may lose
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +126,11 @@ class Attempts:
                 _leave(*refusal)
 
     def _may_go_on(self, lost: errors.BackendLostError) -> None:
-        """Notes a loss. Raises it if the request has been sent as often as it may."""
-        assert self._at_hand is not None, 'what is lost was at hand'
-        self._lost_count += self._at_hand[1].send_count
+        """Notes a loss. Raises it if it is one too many."""
         self.failed()
         self.close()
-        if self._lost_count >= MAX_LOST:
+        self._lost_count += 1
+        if self._lost_count == MAX_LOST:
             raise lost
 
 

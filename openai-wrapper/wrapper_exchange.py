@@ -34,8 +34,6 @@ class Exchange:
         self.status = 0
         self.headers: Mapping[str, str] = {}
         """The headers of the answer, by their names in lower case."""
-        self.send_count = 0
-        """How many times the request was sent: two, where the first connection was closed at that moment."""
 
     def start(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float) -> None:
         """Sends the request and waits for the head of the answer.
@@ -122,7 +120,6 @@ class Exchange:
         try:
             if self._cause is not None:  # the client left while we connected
                 raise self._cause
-            self.send_count += 1
             self._deadline_s = started_s + timeout_s
             connection.send(method, self._replica.url.base_path + path, body, headers)
             while not response.has_head:
