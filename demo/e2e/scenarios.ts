@@ -26,6 +26,16 @@ async function write(answer: Answer, all: readonly ScriptedToken[], pauseMs: num
   }
 }
 
+/** 20,000 tokens, a hundred at a time, each hundred ended by `end`. */
+async function many(answer: Answer, end: string): Promise<void> {
+  answer.open()
+  for (let at = 0; at < 20_000 && !answer.hasLeft; at += 100) {
+    answer.send(Array.from({ length: 100 }, (_, index) => tokenOf(` w${(at + index) % 997}${index === 99 ? end : ''}`)))
+    await sleep(1)
+  }
+  answer.end('length')
+}
+
 const HALF = tokens(' half', ' an')
 
 const STREAMS: Readonly<Record<string, Stream>> = {
@@ -114,15 +124,11 @@ const STREAMS: Readonly<Record<string, Stream>> = {
     answer.end()
   },
 
-  /** 20,000 tokens, a hundred at a time. */
-  async huge(answer) {
-    answer.open()
-    for (let at = 0; at < 20_000 && !answer.hasLeft; at += 100) {
-      answer.send(Array.from({ length: 100 }, (_, index) => tokenOf(` word${(at + index) % 997}${index === 99 ? '\n' : ''}`)))
-      await sleep(1)
-    }
-    answer.end('length')
-  },
+  /** 20,000 tokens in lines of a hundred. */
+  huge: (answer) => many(answer, '\n'),
+
+  /** The same in one line. */
+  endless: (answer) => many(answer, ''),
 
   async failing(answer) {
     await write(answer, HALF, 15)

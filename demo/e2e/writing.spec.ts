@@ -281,12 +281,45 @@ test('every control is at least 24 pixels in size', async ({ sandbox, page }) =>
 
 test('the tint lies under the text, line by line', { tag: '@narrow' }, async ({ sandbox, page }) => {
   await sandbox.enter()
-  const heights = (): Promise<number[]> => page.evaluate(() => ['.mirror', '#prompt'].map((each) => document.querySelector(each)?.scrollHeight ?? 0))
+  /** How far the end of the tint is from the end of the text, both seen from the bottom, and how tall the text is. */
+  const measure = (): Promise<{ off: number; height: number }> => page.evaluate(() => {
+    const box = document.querySelector('#prompt') as HTMLTextAreaElement
+    box.scrollTop = box.scrollHeight
+    box.dispatchEvent(new Event('scroll'))
+    const end = box.getBoundingClientRect().bottom - parseFloat(getComputedStyle(box).paddingBottom)
+    const tint = [...document.querySelectorAll('.mirror .model')].flatMap((each) => [...each.getClientRects()]).at(-1)
+    const line = parseFloat(getComputedStyle(box).lineHeight)
+    return { off: Math.abs(end - line / 2 - ((tint?.bottom ?? 0) - (tint?.height ?? 0) / 2)), height: box.scrollHeight }
+  })
   const line = 'It was a bright cold day in April, and the clocks were striking thirteen; and so on, and on.\n'
   for (const text of [line.repeat(60), `${line.repeat(60)}\n\n`, `${line.repeat(60)}the end`, line.trim().repeat(60)]) {
-    await sandbox.prompt.fill(text)
-    const [mirror, box] = await heights()
-    expect(mirror).toBe(box)
-    expect(mirror).toBeGreaterThan(1000)
+    await sandbox.ask(text)
+    await expect(sandbox.prompt).toHaveValue(`${text} one two three`)
+    await expect(sandbox.status).toHaveText(/^Finished/)
+    const { off, height } = await measure()
+    expect(off).toBeLessThan(3)
+    expect(height).toBeGreaterThan(1000)
   }
+})
+
+test('in a very long line the tint waits for a pause, and then lies where it should', async ({ sandbox, page }) => {
+  await sandbox.enter()
+  await sandbox.ask('word '.repeat(8000))
+  await expect(sandbox.status).toHaveText(/^Finished/)
+  const tint = page.locator('.mirror .model').last()
+  await expect(tint).toBeVisible()
+  await sandbox.prompt.press('Control+End')
+  await page.keyboard.press('!')
+  await expect(tint).toBeVisible()
+  await sandbox.prompt.press('Control+Home')
+  await page.evaluate(() => {
+    new MutationObserver(() => console.log(`tint ${document.querySelector('.mirror .model')?.checkVisibility() ? 'on' : 'off'}`))
+      .observe(document.querySelector('.mirror') as HTMLElement, { attributes: true, subtree: true })
+  })
+  const seen: string[] = []
+  page.on('console', (message) => seen.push(message.text()))
+  await page.keyboard.press('!')
+  await expect.poll(() => seen).toContain('tint off')
+  await expect(tint).toBeVisible()
+  await expect(tint).toHaveText('one two three')
 })

@@ -93,20 +93,33 @@ function withoutTyping(tree: DocumentTree, typing: NonNullable<DocumentTree['typ
   return { ...tree, nodes, head: typing.from, past: tree.past.slice(0, -1) }
 }
 
+/** The part [from, to) of `before` that differs from `after`; never half a character. */
+export function changed(before: string, after: string): [number, number] {
+  const from = sharedStart(before, after)
+  return [from, before.length - sharedEnd(before, after, Math.min(before.length, after.length) - from)]
+}
+
+/** Whether an edit of the visible text touches what is being typed, so that both are one change of the text before. */
+function touchesTyping(tree: DocumentTree, typing: NonNullable<DocumentTree['typing']>, text: string): boolean {
+  const now = textOf(tree)
+  const [typedFrom, typedTo] = changed(now, textOf(tree, typing.from))
+  const [from, to] = changed(now, text)
+  return from <= typedTo && to >= typedFrom
+}
+
 /**
- * Makes `text` the visible text, as one step of undo. With `continues`, the edit joins the one being typed, so that a
+ * Makes `text` the visible text, as one step of undo. With `continues`, an edit beside the one being typed joins it, so that a
  * word typed letter by letter is one step and one node. Text after the place of the edit keeps its authorship.
  */
 export function editText(tree: DocumentTree, text: string, continues = false): DocumentTree {
   if (text === textOf(tree)) return tree
-  const base = continues && tree.typing ? withoutTyping(tree, tree.typing) : tree
+  const base = continues && tree.typing && touchesTyping(tree, tree.typing, text) ? withoutTyping(tree, tree.typing) : tree
   const before = textOf(base)
   if (text === before) return { ...base, typing: null }
-  const start = sharedStart(before, text)
-  const end = sharedEnd(before, text, Math.min(before.length, text.length) - start)
-  const inserted = text.slice(start, text.length - end)
-  const kept = piecesFrom(base, before.length - end)
-  const [split, anchor] = nodeAt(base, start)
+  const [from, to] = changed(before, text)
+  const inserted = text.slice(from, text.length - (before.length - to))
+  const kept = piecesFrom(base, to)
+  const [split, anchor] = nodeAt(base, from)
   let next = split
   let head = anchor
   const added: NodeId[] = []

@@ -69,6 +69,16 @@ describe('editText', () => {
     expect(textOf(tree)).toBe('x🏜y')
   })
 
+  it('begins another step where typing goes on elsewhere, and leaves what lies between to its author', () => {
+    const before = ran(editText(emptyTree(), 'start'), [' m m'])
+    let tree = before
+    for (const text of ['start m m!', 'start m m!!', 'Xstart m m!!', 'XYstart m m!!', 'XYsta m m!!']) tree = editText(tree, text, true)
+    expect(kinds(tree)).toEqual(['user:XY', 'user:sta', 'model: m m', 'user:!!'])
+    expect(textOf(undo(tree))).toBe('XYstart m m!!')
+    expect(textOf(undo(undo(tree)))).toBe('start m m!!')
+    expect(undo(undo(undo(tree))).head).toBe(before.head)
+  })
+
   it('joins what is typed in one go into one step and one node, also in the middle', () => {
     let tree = editText(emptyTree(), 'start end')
     const before = tree
