@@ -6,7 +6,7 @@ quarter of a second, when a model is asked for that nobody has. Knows models; no
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from sandle import errors
 from sandle.protocol import ModelObject
@@ -39,17 +39,16 @@ class Route:
         for group in self._find():
             monitors = [monitor for monitor in group if monitor not in self._tried]
             with self._lock:
-                best = min(monitors, key=self._rank, default=None)
-                if best is not None:
-                    if best.fitness(self._model_id) > worst:
+                ranked = [(monitor.fitness(self._model_id), monitor.replica.outstanding, place)
+                          for place, monitor in enumerate(monitors)]
+                if ranked:
+                    fitness, _, place = min(ranked)
+                    if fitness > worst:
                         return None
-                    best.replica.begin()
-                    self._tried.append(best)
-                    return best
+                    monitors[place].replica.begin()
+                    self._tried.append(monitors[place])
+                    return monitors[place]
         return None
-
-    def _rank(self, monitor: Monitor) -> tuple[Fitness, int]:
-        return monitor.fitness(self._model_id), monitor.replica.outstanding
 
 
 class Registry:
@@ -60,6 +59,8 @@ class Registry:
         self._allowed_models = allowed_models
         self._first_polls_end_s = 0.0
         self._routing = threading.Lock()
+        self._counting = threading.Lock()
+        self._by_model: Mapping[str, Sequence[Monitor]] = {}  # another one at every change, so that all may read it
         self._on_change: Callable[[], None] = lambda: None
 
     def on_change(self, callback: Callable[[], None]) -> None:
@@ -70,7 +71,7 @@ class Registry:
         """Begins to follow the backends."""
         self._first_polls_end_s = time.monotonic() + FIRST_POLL_WAIT_S
         for backend in self._backends:
-            backend.start(lambda: self._on_change())
+            backend.start(self._changed)
 
     def stop(self) -> None:
         """Ends the following, and closes connections that wait for use."""
@@ -144,10 +145,19 @@ class Registry:
     def _is_allowed(self, model_id: str) -> bool:
         return self._allowed_models is None or model_id in self._allowed_models
 
-    def _having(self, model_id: str) -> list[Monitor]:
-        return [monitor for monitor in self.replicas() if model_id in monitor.state.models]
+    def _changed(self) -> None:
+        with self._counting:  # whoever counts last has seen what the others have
+            by_model: dict[str, list[Monitor]] = {}
+            for monitor in self.replicas():
+                for model_id in monitor.state.models:
+                    by_model.setdefault(model_id, []).append(monitor)
+            self._by_model = by_model
+        self._on_change()
 
-    def _groups(self, model_id: str) -> Iterator[list[Monitor]]:
+    def _having(self, model_id: str) -> Sequence[Monitor]:
+        return self._by_model.get(model_id, ())
+
+    def _groups(self, model_id: str) -> Iterator[Sequence[Monitor]]:
         """Yields the replicas that count, and then also the other ways to them."""
         yield self._having(model_id)
         yield [monitor for backend in self._backends for monitor in backend.all_replicas()
