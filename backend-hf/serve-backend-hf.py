@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import hf_device
 from hf_model import HfLoader, LoadOptions
-from sandle import endpoints, error_reports, log, options, server
+from sandle import endpoints, error_reports, log, options, server, tracing
 from sandle.app import Lifecycle, create_app
 from sandle.catalog import CatalogEntry, CatalogError, read_catalog
 from sandle.completions import CompletionLimits
@@ -97,6 +97,7 @@ def main(log_level: str, log_format: str, serving: server.ServerOptions, single_
     """Reads options, builds, serves. (The help text is the module's.)"""
     log.configure(log_level, log_format)
     error_reports.start('backend-hf')
+    tracing.start('backend-hf')
     models = read_models(models_file, single_model)
     if load_in_8bit and load_in_4bit:
         raise click.UsageError('--load-in-8bit and --load-in-4bit exclude each other.')

@@ -13,7 +13,7 @@ import click
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from llama_engine import UnableEngine, find_fault
-from sandle import endpoints, error_reports, log, options, server
+from sandle import endpoints, error_reports, log, options, server, tracing
 from sandle.app import Lifecycle, create_app
 from sandle.catalog import read_catalog
 from sandle.completions import CompletionLimits
@@ -38,6 +38,7 @@ def main(llama_dir: pathlib.Path, model_size: str, log_level: str, log_format: s
     """Reads options, builds, serves. (The help text is the module's.)"""
     log.configure(log_level, log_format)
     error_reports.start('backend-llama')
+    tracing.start('backend-llama')
     model = MODELS[model_size]
     engine = UnableEngine(model, max_seq_len, find_fault(llama_dir, model_size))
     logger.error('%s cannot be loaded: %s', model.id, engine.cause)

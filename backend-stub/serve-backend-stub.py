@@ -7,7 +7,7 @@ import click
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from sandle import endpoints, error_reports, log, options, server
+from sandle import endpoints, error_reports, log, options, server, tracing
 from sandle.app import Lifecycle, create_app
 from sandle.catalog import CatalogEntry, CatalogError, read_catalog
 from sandle.completions import CompletionLimits
@@ -54,6 +54,7 @@ def main(log_level: str, log_format: str, serving: server.ServerOptions, text: s
     """Reads options, builds, serves. (The help text is the module's.)"""
     log.configure(log_level, log_format)
     error_reports.start('backend-stub')
+    tracing.start('backend-stub')
     if max_running >= threads:
         raise click.BadParameter('must be less than --threads', param_hint='--max-running')
     stub_options = StubOptions(text, num_tokens, first_token_delay_s, token_delay_s, context_length, max_running)

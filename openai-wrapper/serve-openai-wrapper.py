@@ -11,7 +11,7 @@ import click
 import wrapper_admin
 import wrapper_app
 import wrapper_page
-from sandle import error_reports, log
+from sandle import error_reports, log, tracing
 from sandle.app import Lifecycle
 from sandle.options import CONTEXT_SETTINGS
 from sandle.server import serve
@@ -37,6 +37,7 @@ def main(context: click.Context, settings: Settings) -> None:
         return
     log.configure(settings.log_level, settings.log_format)
     error_reports.start('openai-wrapper')
+    tracing.start('openai-wrapper')
     watcher = Watcher()
     backends = open_backends(settings, watcher)
     keys = wrapper_admin.open_keys(settings.auth_token, settings.auth_token_file, settings.state_dir)

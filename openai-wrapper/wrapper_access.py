@@ -47,6 +47,8 @@ class Record:
     usage: Usage | None = None  # as the backend has told it so far
     events: int = 0  # of a stream
     headers: dict[str, str] = field(default_factory=dict)  # that the response gets, whatever becomes of the request
+    backend_headers: dict[str, str] = field(default_factory=dict)  # that the backend gets
+    on_end: list['Observer'] = field(default_factory=list)  # called when it has ended, after those of all requests
 
     def cost(self) -> Usage:
         """What the request is to be billed for: nothing if it was refused.
@@ -112,7 +114,7 @@ def follow_requests(app: flask.Flask, observers: Sequence[Observer]) -> None:
 
     def close(current: Record, is_stream: bool) -> None:
         current.settle(is_stream)
-        for observe in observers:
+        for observe in (*observers, *current.on_end):
             observe(current)
 
     app.before_request(begin)

@@ -25,6 +25,7 @@ from wrapper_metrics import Metrics
 from wrapper_page import StaticFile, add_page
 from wrapper_registry import Registry
 from wrapper_report import add_usage
+from wrapper_tracing import add_tracing
 from wrapper_usage import UsageBook
 
 FORWARDED: Mapping[str, type[protocol.CompletionRequest | protocol.TokenizeRequest | protocol.DetokenizeRequest]] = {
@@ -51,6 +52,7 @@ def create_app(lifecycle: Lifecycle, keys: Keys, registry: Registry, forwarder: 
     """Returns the wrapper's application."""
     app = http.create_app(__name__, lifecycle)
     follow_requests(app, (log, numbers.observe))
+    add_tracing(app, registry.has)
     add_cors(app, policy.cors_origins)
     guard = Guard(app, keys)
     for endpoint in ('health', 'ready'):

@@ -53,7 +53,7 @@ class Forwarder:
         Raises CannotConnectError and ModelLoadingError if none has taken the request, and any other ApiError.
         """
         headers = {'Accept': f'application/json, {sse.CONTENT_TYPE}', http.REQUEST_ID_HEADER: flask.g.request_id,
-                   http.KEY_HEADER: record().key_name}
+                   http.KEY_HEADER: record().key_name, **record().backend_headers}
         name = self._inquiries.new_name()
         if request is not None:
             headers |= {'Content-Type': 'application/json', http.USAGE_HEADER: name}

@@ -17,6 +17,7 @@ from sandle import app as http
 from sandle import errors, protocol, sse, wire
 from sandle.accounting import UsageMemory
 from sandle.choices import ChoiceWriter, rank
+from sandle.completion_trace import CompletionTrace
 from sandle.engine.engine import (Delta, Engine, Finished, GenerationRequest, Handle, ModelInfo, ModelStatus,
                                   SamplingParams)
 from sandle.log import Event
@@ -125,6 +126,7 @@ class Run:
         self._usage: Finished | None = None
         self._reason = 'client_disconnected'
         self._is_closed = False
+        self._trace = CompletionTrace(request.model)
         count = len(handle.prompt_ids)
         per_prompt = request.best_of or request.n
         self._writers = [ChoiceWriter(request, choice, handle.prompt_ids[choice // per_prompt])
@@ -191,6 +193,9 @@ class Run:
             completion_tokens=usage.completion_tokens,
             queue_seconds=None if usage.queue_s is None else round(usage.queue_s, 3),
             seconds=round(time.monotonic() - self._started_s, 3), reason=self._reason))
+        has_failed = self._usage is None and self._reason != errors.ClientGoneError.code
+        self._trace.end(self._id, usage, (writer.finish_reason for writer in self._writers),
+                        self._reason if has_failed else None)
 
     def _deltas(self) -> Iterator[Delta | None]:
         """Yields deltas, and None every POLL_S without one, until the end. Raises ClientGoneError."""
@@ -206,6 +211,7 @@ class Run:
                 self._usage = event
                 self._reason = '/'.join(sorted({writer.finish_reason or 'none' for writer in self._writers}))
                 return
+            self._trace.delta()
             yield event
 
     def _usage_line(self) -> bytes:

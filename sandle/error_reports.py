@@ -37,7 +37,7 @@ def start(component: str) -> None:
                          'pip install -r sandle/requirements-telemetry.txt')
     import sentry_sdk
     from sentry_sdk.integrations.atexit import AtexitIntegration
-    from sentry_sdk.integrations.logging import LoggingIntegration
+    from sentry_sdk.integrations.logging import LoggingIntegration, ignore_logger
     from sentry_sdk.utils import BadDsn
 
     try:
@@ -49,6 +49,7 @@ def start(component: str) -> None:
                           AtexitIntegration(callback=lambda pending, timeout: None)])
     except BadDsn as error:
         raise SystemExit(f'{VARIABLE} is no DSN: {error}') from None
+    ignore_logger('opentelemetry.*')  # a collector that is away would be an error every few seconds
     logger.info('errors are reported to Sentry at %s', dsn.rpartition('@')[2])
 
 

@@ -48,6 +48,7 @@ def test_messages_of_exceptions_and_what_is_filled_in_are_left_out(sentry: Recei
 def test_what_is_no_error_is_not_sent(sentry: Receiver) -> None:
     logging.getLogger('sandle').info('all is well')
     logging.getLogger('sandle').warning('take care')
+    logging.getLogger('opentelemetry.exporter').error('the collector is away')
     assert 'event' not in sent(sentry)
 
 
