@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sandle import errors
 from wrapper_keys import Key
-from wrapper_pools import Bounds, Place, Pools, Status
+from wrapper_pools import Bounds, Place, Pools, Refusal, Status
 
 
 class Queue:
@@ -62,7 +62,7 @@ class Queue:
     def refused(self) -> dict[str, int]:
         """How many requests have been refused, by the reasons of `wrapper_pools.Refusal`."""
         with self._lock:
-            return {refusal.value: count for refusal, count in self._pools.refused.items()}
+            return {refusal.value: self._pools.refused[refusal] for refusal in Refusal}
 
 
 class Turn:

@@ -116,7 +116,7 @@ def test_patience_ends_with_a_status_or_an_event(make_wrapper: MakeWrapper, upst
     assert told.status_code == 200
     queued, event, end = told.data.split(b'\n\n')
     assert queued == b': queue 1' and json.loads(event[6:]) == refused.get_json() and end == b''
-    assert wrapper.queue.waiting['m'] == 0 and wrapper.queue.refused == {'busy': 2}
+    assert wrapper.queue.waiting['m'] == 0 and wrapper.queue.refused['busy'] == 2
     held.may_answer.set()
 
 

@@ -134,5 +134,5 @@ def test_prometheus_gets_data_for_every_panel(prometheus: str) -> None:
     replaced = {name: query.replace('$__rate_interval', '1m').replace('$model', '.*')
                 for name, query in QUERIES.items()}
     lacking = {name for name, query in replaced.items() if not ask(prometheus, query)}
-    # Nothing has failed here, and no prompt had a beginning to take over; the stub has no model to spend time in.
+    # Nothing has failed here, and the stub has no model that steps could spend their time in.
     assert lacking <= {'Errors and refusals by reason A', "Where a step's time goes A"}
