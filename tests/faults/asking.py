@@ -37,21 +37,22 @@ class Answer:
         return json.loads(last)['error']['code'] if last.startswith(b'{"error"') else None
 
 
-def ask_all(url: str, requests: Iterable[Mapping[str, object]], key: str = KEY) -> list[Answer]:
+def ask_all(url: str, requests: Iterable[Mapping[str, object] | None], key: str = KEY) -> list[Answer]:
     """Sends all requests at once and returns their answers, in their order."""
     async def gather() -> list[Answer]:
         return await asyncio.gather(*(ask(url, request, key) for request in requests))
     return asyncio.run(gather())
 
 
-async def ask(url: str, request: Mapping[str, object], key: str = KEY) -> Answer:
-    """Asks for a completion of `stub`, and returns however much of an answer came."""
+async def ask(url: str, request: Mapping[str, object] | None, key: str = KEY) -> Answer:
+    """Asks for a completion of `stub`, or without a request for the models; returns however much of an answer came."""
     address = urlsplit(url)
-    body = json.dumps({'model': 'stub', **request}).encode()
+    what = 'GET /v1/models' if request is None else 'POST /v1/completions'
+    body = b'' if request is None else json.dumps({'model': 'stub', **request}).encode()
     answer = Answer(time.monotonic())
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
-        writer.write((f'POST /v1/completions HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n'
+        writer.write((f'{what} HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n'
                       f'Authorization: Bearer {key}\r\nContent-Type: application/json\r\n'
                       f'Content-Length: {len(body)}\r\n\r\n').encode() + body)
         await _read(reader, answer)

@@ -29,11 +29,11 @@ class Figures:
 
     def below(self, requirement: str, value: float, limit: float, unit: str = 's') -> None:
         """A figure that must be less than another."""
-        self._note(Figure(requirement, f'< {limit:g} {unit}'.strip(), f'{shown(value)} {unit}'.strip(), value < limit))
+        self._note(Figure(requirement, f'< {limit:.3g} {unit}', f'{shown(value)} {unit}', value < limit))
 
     def at_least(self, requirement: str, value: float, limit: float, unit: str) -> None:
         """A figure that must not be less than another."""
-        self._note(Figure(requirement, f'≥ {limit:g} {unit}'.strip(), f'{shown(value)} {unit}'.strip(), value >= limit))
+        self._note(Figure(requirement, f'≥ {limit:.3g} {unit}', f'{shown(value)} {unit}', value >= limit))
 
     def exactly(self, requirement: str, value: object, expected: object) -> None:
         """Something that must be just so."""

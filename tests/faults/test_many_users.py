@@ -30,4 +30,4 @@ def test_many_streams(stack: Stack, figures: Figures) -> None:
     figures.below('first token, 99 in 100', percentile((answer.first_token_s for answer in answers), 0.99), 3.0)
     wait_for(lambda: abs(descriptors(stack.wrapper.process.pid) - before) <= 5, 10.0)
     figures.below("the wrapper's descriptors afterwards differ by", abs(
-        descriptors(stack.wrapper.process.pid) - before), 6, '')
+        descriptors(stack.wrapper.process.pid) - before), 6, 'of them')
