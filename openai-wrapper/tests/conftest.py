@@ -1,6 +1,7 @@
 """A wrapper behind Flask's test client, and scripted backends for it."""
 
 import contextlib
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,8 @@ class Wrapper:
 def make_upstream() -> Iterator[Callable[..., Upstream]]:
     """Returns a function that starts a backend, on a loopback address and a port of one's choice if need be."""
     with contextlib.ExitStack() as stack:
-        def make(host: str = '127.0.0.1', port: int = 0) -> Upstream:
-            upstream = Upstream(host, port)
+        def make(host: str = '127.0.0.1', port: int = 0, tls: ssl.SSLContext | None = None) -> Upstream:
+            upstream = Upstream(host, port, tls)
             stack.callback(upstream.close)
             return upstream
         yield make

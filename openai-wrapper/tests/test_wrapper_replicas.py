@@ -1,9 +1,13 @@
 """Several replicas of one model: which of them is asked, and how they come and go with the addresses of a name."""
 
 import contextlib
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -191,6 +195,33 @@ def test_name_whose_first_ip_version_is_not_listened_to(make_wrapper: MakeWrappe
     wrapper = make_wrapper(f'http://localhost:{upstream.port}', resolve=Name('::1', '127.0.0.1'))
     assert ask(wrapper) == 200
     assert wrapper.registry.takers('m') == 1
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """The certificate of backend.test, which is trusted."""
+    if shutil.which('openssl') is None:
+        pytest.skip('openssl was not found, which makes the certificate')
+    made, key = tmp_path / 'certificate.pem', tmp_path / 'key.pem'
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc',
+                    '-keyout', key, '-out', made, '-subj', '/CN=x', '-addext', 'subjectAltName=DNS:backend.test'],
+                   check=True, capture_output=True)
+    monkeypatch.setenv('SSL_CERT_FILE', str(made))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made, key)
+    return context
+
+
+def test_certificate_is_the_names_whatever_the_address(make_wrapper: MakeWrapper, make_upstream: MakeUpstream,
+                                                       certificate: ssl.SSLContext) -> None:
+    first = make_upstream('127.0.0.1', tls=certificate)
+    make_upstream('127.0.0.2', first.port, tls=certificate)
+    addresses = Name('127.0.0.1', '127.0.0.2')
+    good = make_wrapper(f'https://backend.test:{first.port}', resolve=addresses)
+    assert wait_for(lambda: all_ready(good, 2))
+    bad = make_wrapper(f'https://other.test:{first.port}', resolve=addresses)
+    assert ask(bad) == 502 and all_ready(bad, 0)
+    assert not first.completions()
 
 
 def test_replica_that_has_failed_is_asked_last_until_a_good_poll(make_wrapper: MakeWrapper,

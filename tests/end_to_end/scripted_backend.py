@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -57,7 +58,8 @@ def chunk(data: bytes) -> bytes:
 class Upstream:
     """A backend on a real socket. `scripts` are by path; `models` are what it lists."""
 
-    def __init__(self, host: str = '127.0.0.1', port: int = 0) -> None:
+    def __init__(self, host: str = '127.0.0.1', port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.received: list[Received] = []
         self.client_left = threading.Event()
         self.connection_count = 0
@@ -106,7 +108,8 @@ class Upstream:
                 threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), (sock if self._tls is None else self._tls.wrap_socket(
+                sock, server_side=True)) as sock:
             while (request := read_request(sock)) is not None:
                 self.received.append(request)
                 script = self.scripts.get(request.path, Answer('{}', 404))
