@@ -11,7 +11,9 @@
 set -euo pipefail
 
 : "${SANDLE_DOMAIN:?set it to the domain}"
-state=${SANDLE_CERTBOT_DIR:-/var/lib/certbot}
+# A folder for each authority: a certificate of one that was tried first is not kept when another one is asked.
+authority=${SANDLE_ACME_SERVER:-letsencrypt}
+state=${SANDLE_CERTBOT_DIR:-/var/lib/certbot}/${authority//[^A-Za-z0-9.-]/_}
 challenges=${SANDLE_CHALLENGE_DIR:-/var/lib/acme-challenge}
 certificates=${SANDLE_CERTIFICATES_DIR:-/var/lib/certificates}
 wait_s=${SANDLE_CERTIFICATE_WAIT_S:-43200}

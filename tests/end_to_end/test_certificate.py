@@ -25,13 +25,17 @@ def test_certificate_is_obtained_and_renewed(wrapper: Server, tmp_path: Path) ->
             wait_for(lambda: nginx.is_trusted(authority.root), TIMEOUT_S)
         first = nginx.fingerprint()
         # As if it were about to expire.
-        (renewal,) = (certbot / 'config/renewal').glob('*.conf')
+        (renewal,) = certbot.glob('*/config/renewal/*.conf')
         renewal.write_text(f'renew_before_expiry = 3650 days\n{renewal.read_text()}')
         with run_certbot(nginx, certbot, authority.environment):
             wait_for(lambda: nginx.fingerprint() != first, TIMEOUT_S)
         assert nginx.is_trusted(authority.root)
         assert nginx.certificate.stat().st_mode & 0o77 == 0  # nobody else reads the key
         assert not any(path.is_file() for path in nginx.challenges.rglob('*'))
+        (tmp_path / 'other').mkdir()
+        with (run_authority(tmp_path / 'other', nginx.plain_port) as other,
+              run_certbot(nginx, certbot, other.environment)):
+            wait_for(lambda: nginx.is_trusted(other.root), TIMEOUT_S)  # though the first one's has not expired
 
 
 def test_it_tries_again_when_the_authority_cannot_be_reached(wrapper: Server, tmp_path: Path,
