@@ -7,7 +7,7 @@
 # Settings, from the environment, named as in Docker:
 #   SANDLE_DEMO_PORT (8080)     port of the page and the API
 #   SANDLE_HOST (127.0.0.1)     address to listen on; 0.0.0.0 for the whole network
-#   SANDLE_BACKEND (hf)         hf, stub or llama; llama also needs SANDLE_LLAMA_BIND_SRC_DIR, and SANDLE_LLAMA_MODEL_SIZE (7B)
+#   SANDLE_BACKEND (hf)         hf, stub or llama, which serves sandle-tiny, too, unless SANDLE_LLAMA_BIND_SRC_DIR is given
 #   SANDLE_AUTH_TOKEN           the API key; without it one is made at the first start and kept in state/
 #   SANDLE_SINGLE_MODEL         the one model to offer
 #   SANDLE_TORCH_INDEX_URL      where PyTorch comes from: its CPU build by default; empty for the Python package index
@@ -49,7 +49,6 @@ check_settings() {
     fail "SANDLE_DEMO_PORT is '$port'; it must be a port, 1 to 65535"
   fi
   [[ -n ${SANDLE_AUTH_TOKEN-unset} ]] || fail 'SANDLE_AUTH_TOKEN is set but empty; unset it to have a key made'
-  [[ $backend != llama || -n ${SANDLE_LLAMA_BIND_SRC_DIR:-} ]] || fail 'SANDLE_BACKEND=llama needs SANDLE_LLAMA_BIND_SRC_DIR'
 }
 
 check_port() {
@@ -89,7 +88,7 @@ start() { # COMMAND...: in the background; its process id is in $started
 
 start_backend() { # PORT
   local arguments=(--host 127.0.0.1 --port "$1")
-  [[ $backend != llama ]] || arguments+=("$SANDLE_LLAMA_BIND_SRC_DIR" "${SANDLE_LLAMA_MODEL_SIZE:-7B}")
+  if [[ $backend == llama && -n ${SANDLE_LLAMA_BIND_SRC_DIR:-} ]]; then arguments+=("$SANDLE_LLAMA_BIND_SRC_DIR"); fi
   start "$python" "$root/backend-$backend/serve-backend-$backend.py" "${arguments[@]}"
   pids+=("$started")
 }
@@ -164,7 +163,6 @@ start_all() {
 
 wait_until_ready() { # sets is_ready to whether it came about; a model may take its time, and the page tells
   local limit_s=20 status
-  [[ $backend != llama ]] || limit_s=0
   say "starting backend-$backend"
   # In the background, because a signal is handled while bash waits for a child but not while it runs one.
   "$python" - "$limit_s" "$wrapper_url" "$url" "${pids[@]}" $nginx_pid <<'PYTHON' &

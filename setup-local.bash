@@ -3,7 +3,8 @@
 # and `run-local.bash --setup-only` calls nothing else. Each step leaves a stamp of what it was made from, so that the next
 # time it is skipped.
 #
-# SANDLE_BACKEND (hf): PyTorch is installed for hf only. SANDLE_TORCH_INDEX_URL: see run-local.bash.
+# SANDLE_BACKEND (hf): PyTorch is installed for hf and llama only, and llama.cpp for llama only. SANDLE_TORCH_INDEX_URL: see
+# run-local.bash.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -57,7 +58,7 @@ make_venv() {
 pip_install() { PIP_DISABLE_PIP_VERSION_CHECK=1 "$python" -m pip install --quiet "$@"; }
 
 install_base() { # what the wrapper and the backends without torch need
-  local files=("$root/openai-wrapper/requirements.txt" "$root/backend-stub/requirements.txt" "$root/backend-llama/requirements.txt")
+  local files=("$root/openai-wrapper/requirements.txt" "$root/backend-stub/requirements.txt")
   local wanted
   wanted=$(stamp_of base "${files[@]}")
   is_stamped "$venv/.stamp-base" "$wanted" && return
@@ -69,16 +70,38 @@ install_base() { # what the wrapper and the backends without torch need
 install_torch() { # what PyTorch needs, itself from the index of its build, then what stands on it
   local folder=$root/backend-hf
   local wanted
-  wanted=$(stamp_of "$torch_index" "$folder"/requirements-torch.in "$folder"/requirements-torch.txt "$folder"/requirements.txt)
-  is_stamped "$venv/.stamp-hf" "$wanted" && return
-  say 'installing PyTorch and the requirements of backend-hf (the first time this takes minutes)'
+  wanted=$(stamp_of "$torch_index" "$folder"/requirements-torch.in "$folder"/requirements-torch.txt)
+  is_stamped "$venv/.stamp-torch" "$wanted" && return
+  say 'installing PyTorch (the first time this takes minutes)'
   local index=()
   # Few retries, because an index that cannot be reached is no failure: pip goes on with the package index's build.
   [[ -z $torch_index ]] || index=(--extra-index-url "$torch_index" --retries 2)
   pip_install -r "$folder/requirements-torch.txt" || fail 'pip could not install what PyTorch needs'
   pip_install ${index[@]+"${index[@]}"} -r "$folder/requirements-torch.in" || fail 'pip could not install PyTorch'
-  pip_install -r "$folder/requirements.txt" || fail 'pip could not install the requirements of backend-hf'
-  echo "$wanted" >"$venv/.stamp-hf"
+  echo "$wanted" >"$venv/.stamp-torch"
+}
+
+install_backend() { # NAME WHAT: what backend-NAME needs beside PyTorch
+  local wanted
+  wanted=$(stamp_of "$1" "$root/backend-$1/requirements.txt")
+  is_stamped "$venv/.stamp-$1" "$wanted" && return
+  say "installing $2"
+  pip_install -r "$root/backend-$1/requirements.txt" || fail "pip could not install the requirements of backend-$1"
+  echo "$wanted" >"$venv/.stamp-$1"
+}
+
+install_wanted_backend() {
+  case ${SANDLE_BACKEND:-hf} in
+    hf)
+      install_torch
+      install_backend hf 'the requirements of backend-hf'
+      ;;
+    llama)
+      install_torch
+      # pip keeps the wheel that it builds, so that another .venv on this machine gets it at once.
+      install_backend llama 'the requirements of backend-llama; llama.cpp is compiled the first time, 5 to 10 minutes on two cores'
+      ;;
+  esac
 }
 
 can_build_page() {
@@ -123,5 +146,5 @@ install_node_modules() { # in demo/
 
 make_venv
 install_base
-if [[ ${SANDLE_BACKEND:-hf} == hf ]]; then install_torch; fi
+install_wanted_backend
 build_page

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from sandle.memory import main_memory
+
 # Below this many parameters float32 is chosen on any CPU: a step is as fast as its overhead, and greedy answers are
 # the same on every machine. Above it, one pass over 277 M weights on two Zen 5 cores took 50 / 113 / 122 ms in float32
 # and 18 / 19 / 27 ms in bfloat16 at 1 / 4 / 16 rows, so a CPU with bfloat16 instructions uses them. Without them
@@ -117,30 +119,6 @@ def roomiest_gpu(hardware: Hardware) -> tuple[str, int]:
     """Returns the GPU with the most free memory, as cuda:N, and the bytes that are free there."""
     free = [torch.cuda.mem_get_info(index)[0] for index in range(hardware.cuda_devices)]
     return f'cuda:{free.index(max(free))}', max(free)
-
-
-def main_memory(root: Path = Path('/')) -> int:
-    """Returns the bytes of main memory that are free, within the container's limit; a lot where nothing says so."""
-    free = 2 ** 60
-    meminfo = _read(root / 'proc/meminfo')
-    if match := re.search(r'^MemAvailable:\s+(\d+) kB', meminfo, re.MULTILINE):
-        free = int(match[1]) * 1024
-    for limit_file, used_file, stat_file in (
-            ('memory.max', 'memory.current', 'memory.stat'),
-            ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes', 'memory/memory.stat')):
-        group = root / 'sys/fs/cgroup'
-        limit, used = _read(group / limit_file).strip(), _read(group / used_file).strip()
-        if limit.isdigit() and used.isdigit():
-            cached = re.search(r'^(?:total_)?inactive_file (\d+)', _read(group / stat_file), re.MULTILINE)
-            free = min(free, int(limit) - int(used) + (int(cached[1]) if cached else 0))
-    return max(0, free)
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding='utf-8', errors='replace')
-    except OSError:
-        return ''
 
 
 def make_offload_dir(folder: Path) -> None:

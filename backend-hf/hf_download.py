@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import hf_checkpoint
 import httpx2
-from hf_checkpoint import gib
 from huggingface_hub import HfApi, constants, errors, file_download, snapshot_download
 from huggingface_hub.utils._validators import validate_repo_id
 from huggingface_hub.utils.tqdm import tqdm as HubBar
 
+from sandle import checkpoint
+from sandle.checkpoint import gib
 from sandle.engine.runner import LoadError
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def find_cached(repo: str, revision: str | None) -> Path | None:
         try:
             folder = Path(snapshot_download(repo, revision=candidate, allow_patterns=['config.json'],
                                             local_files_only=True))
-            hf_checkpoint.weight_files(folder)
+            checkpoint.weight_files(folder)
         except (errors.LocalEntryNotFoundError, LoadError):
             continue
         return folder
@@ -105,7 +105,7 @@ def _find_source(repo: str, revision: str | None) -> Source:
         conversion = _find_conversion(api, repo)
         source = source if conversion is None else _list(api, repo, conversion)
     if not _has_safetensors(source.files):
-        if any(Path(name).match(pattern) for name in source.files for pattern in hf_checkpoint.PICKLES):
+        if any(Path(name).match(pattern) for name in source.files for pattern in checkpoint.PICKLES):
             raise LoadError(f'The model {repo!r} has its weights only as a pickle, which could run code when read: '
                             'name a revision with safetensors in models.json, or convert it and give the folder.')
         raise LoadError(f'The model {repo!r} has no weights in the safetensors format: choose another model.')
@@ -121,8 +121,8 @@ def _download(source: Source, report: Report) -> Path:
     """Downloads what is missing: the small files first, so that a model that is refused costs no more than those."""
     small = [name for name in source.files if '/' not in name and Path(name).suffix in SMALL_FILES]
     folder = _snapshot(source, small, report)
-    hf_checkpoint.check_configs(folder)
-    weights = [hf_checkpoint.SINGLE] if hf_checkpoint.SINGLE in source.files else hf_checkpoint.shards(folder)
+    checkpoint.check_configs(folder)
+    weights = [checkpoint.SINGLE] if checkpoint.SINGLE in source.files else checkpoint.shards(folder)
     return _snapshot(source, weights, report)
 
 
@@ -135,7 +135,7 @@ def _snapshot(source: Source, names: list[str], report: Report) -> Path:
 
 
 def _has_safetensors(files: dict[str, int]) -> bool:
-    return hf_checkpoint.SINGLE in files or hf_checkpoint.INDEX in files
+    return checkpoint.SINGLE in files or checkpoint.INDEX in files
 
 
 def _find_conversion(api: HfApi, repo: str) -> str | None:

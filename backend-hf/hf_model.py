@@ -12,14 +12,15 @@ from typing import Any
 
 import torch
 import transformers
-from hf_checkpoint import Checkpoint, gib, inspect
-from hf_device import Hardware, available_memory, choose_dtype, main_memory, roomiest_gpu
+from hf_device import Hardware, available_memory, choose_dtype, roomiest_gpu
 from hf_download import fetch
 from hf_runners import RunnerOptions, make_runner
 from hf_tokenizer import HfTokenizer, SpecialIds
 
 from sandle.catalog import CatalogEntry
+from sandle.checkpoint import Checkpoint, gib, inspect
 from sandle.engine.runner import LoadedModel, LoadError
+from sandle.memory import main_memory
 
 logger = logging.getLogger(__name__)
 

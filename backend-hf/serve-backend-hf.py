@@ -20,13 +20,10 @@ from sandle.app import Lifecycle, create_app
 from sandle.catalog import CatalogEntry, CatalogError, read_catalog
 from sandle.completions import CompletionLimits
 from sandle.engine.engine import ModelInfo, ModelStatus
-from sandle.engine.loop import EngineLoop, EngineOptions
+from sandle.engine.loop import CAPABILITIES, EngineLoop, EngineOptions
 
 MODELS_FILE = pathlib.Path(__file__).resolve().parent / 'models.json'
 SPARE_THREADS = 32  # for /health, model listing and refusals, beside one thread a request
-CAPABILITIES = frozenset({
-    'best_of', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
-    'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'tokenize', 'top_k', 'typical_p'})
 
 
 def read_models(file: pathlib.Path, single: str | None) -> tuple[CatalogEntry, ...]:

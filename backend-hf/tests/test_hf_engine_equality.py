@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import byte_level_tokenizer
 from tests.hf_engine_rig import deltas, ids, running, submit
 from tests.hf_families import CONTEXT, COUNTS, PROMPTS, tiny
 from tests.kernels_here import WHY_NOT
+from transformers import PreTrainedTokenizerFast
 
 from sandle.engine.engine import Delta, Handle
 from sandle.engine.loop import EngineLoop
@@ -24,11 +24,12 @@ Served = tuple[str, EngineLoop]
 
 
 @pytest.fixture(scope='module', params=FAMILIES)
-def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory,
+           tokenizer_kinds: dict[str, PreTrainedTokenizerFast]) -> Iterator[Served]:
     """A family, and an engine that has loaded a model of it."""
     folder: Path = tmp_path_factory.mktemp('family')
     tiny(request.param).model.save_pretrained(folder)
-    byte_level_tokenizer().save_pretrained(folder)
+    tokenizer_kinds['byte_level_tokenizer'].save_pretrained(folder)
     log = io.StringIO()
     handler, logger = logging.StreamHandler(log), logging.getLogger('hf_runners')
     logger.addHandler(handler)

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from hf_checkpoint import inspect
-
 from sandle.catalog import read_catalog
+from sandle.checkpoint import inspect
 
 MODELS_FILE = Path(__file__).resolve().parent.parent / 'models.json'
 OF_THE_ORIGINAL = {

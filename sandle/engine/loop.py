@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 IDLE_WAIT_S = 1.0  # how long the idle thread sleeps before it looks whether a failed model is due for another try
 SHUTDOWN_WAIT_S = 5.0
+# What it does for every model, beyond what all backends can; see `ModelInfo.capabilities`.
+CAPABILITIES = frozenset({
+    'best_of', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
+    'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'tokenize', 'top_k', 'typical_p'})
 
 
 @dataclass(frozen=True, slots=True)

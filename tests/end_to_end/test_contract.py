@@ -1,5 +1,6 @@
-"""The contract of /v1/completions, row by row, on every backend that answers: the stub, and backend-hf."""
+"""The contract of /v1/completions, row by row, on every backend."""
 
+import importlib.util
 import itertools
 import json
 from collections.abc import Iterator
@@ -11,7 +12,11 @@ import pytest
 from sandle.protocol import CompletionRequest
 from tests.end_to_end.rig import STUB, Client, error_of, events_of, serve, wait_for
 
-BACKENDS = {'stub': (STUB, 'stub'), 'hf': ('backend-hf/serve-backend-hf.py', 'sandle-tiny')}
+BACKENDS = {'stub': (STUB, 'stub'), 'hf': ('backend-hf/serve-backend-hf.py', 'sandle-tiny'),
+            'llama': ('backend-llama/serve-backend-llama.py', 'sandle-tiny')}
+# Its library takes minutes to compile, and the stack runs without it.
+NEEDS_LLAMA_CPP = pytest.mark.skipif(importlib.util.find_spec('llama_cpp') is None,
+                                     reason='NO llama.cpp HERE: backend-llama is NOT tested')
 PROMPT = 'Once upon a time'
 QUESTION = 'Q: What is the capital of France?\nA:'
 ODD = 'né 🙂 日本語\n\t "x"'
@@ -55,7 +60,8 @@ class Api:
         return tokens
 
 
-@pytest.fixture(scope='module', params=list(BACKENDS))
+@pytest.fixture(scope='module', params=[
+    pytest.param(kind, marks=NEEDS_LLAMA_CPP if kind == 'llama' else ()) for kind in BACKENDS])
 def api(request: pytest.FixtureRequest) -> Iterator[Api]:
     """Each backend as a process."""
     with serve(BACKENDS[request.param][0]) as server, closing(Client(server.url, key=None)) as client:

@@ -54,7 +54,7 @@ def inspect(folder: Path) -> Checkpoint:
 
 def check_configs(folder: Path) -> None:
     """Checks what a folder's configurations ask for; needs no weights to be there. Raises LoadError."""
-    configs = {name: _read_json(folder / name) for name in CONFIG_FILES if (folder / name).is_file()}
+    configs = {name: read_json(folder / name) for name in CONFIG_FILES if (folder / name).is_file()}
     if (folder / 'adapter_config.json').is_file():
         raise LoadError(f'{folder} holds an adapter (adapter_config.json): merge it into its base model first.')
     if 'config.json' not in configs:
@@ -82,7 +82,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 def shards(folder: Path) -> list[str]:
     """Returns the names of the files that a folder's index speaks of, there or not. Raises LoadError."""
-    weight_map = _read_json(folder / INDEX).get('weight_map')
+    weight_map = read_json(folder / INDEX).get('weight_map')
     if not isinstance(weight_map, dict) or not weight_map or not all(isinstance(x, str) for x in weight_map.values()):
         raise LoadError(f'{folder / INDEX} has no weight_map: the file is damaged; get it again.')
     names = sorted(set(weight_map.values()))
@@ -116,14 +116,15 @@ def _measure(file: Path) -> tuple[int, int]:
     return parameters, data_bytes
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:  # Any: of unknown shape until it is looked at
+    """Returns the JSON object that a file holds. Raises LoadError."""
     try:
         return _parse(file, file.read_bytes())
     except OSError as error:
         raise LoadError(f'{file} cannot be read: {error.strerror}.') from error
 
 
-def _parse(file: Path, data: bytes) -> dict[str, Any]:  # Any: of unknown shape until it is looked at
+def _parse(file: Path, data: bytes) -> dict[str, Any]:  # Any: as above
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):

@@ -7,18 +7,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hf_checkpoint
 import pytest
 import safetensors.torch
 import torch
 
+from sandle import checkpoint
 from sandle.engine.runner import LoadError
 
 
+SANDLE_TINY = Path(__file__).resolve().parents[1] / 'models/sandle-tiny'
+
+
 @pytest.fixture
-def folder(llama_folder: Path, tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     """A model's folder that may be changed."""
-    return Path(shutil.copytree(llama_folder, tmp_path / 'model'))
+    folder = tmp_path / 'model'
+    folder.mkdir()
+    for name in ('config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json',
+                 'tokenizer_config.json'):
+        shutil.copy(SANDLE_TINY / name, folder)
+    return folder
 
 
 def change_json(file: Path, **changes: Any) -> None:
@@ -27,7 +35,7 @@ def change_json(file: Path, **changes: Any) -> None:
 
 def refusal(folder: Path) -> str:
     with pytest.raises(LoadError) as caught:
-        hf_checkpoint.inspect(folder)
+        checkpoint.inspect(folder)
     message = str(caught.value)
     assert '\n' not in message
     return message
@@ -48,10 +56,10 @@ def split(folder: Path) -> None:
 
 def test_whole_model_is_measured_by_its_headers(folder: Path) -> None:
     weights = safetensors.torch.load_file(folder / 'model.safetensors').values()
-    expected = hf_checkpoint.Checkpoint(folder, sum(x.numel() for x in weights), 4 * sum(x.numel() for x in weights))
-    assert hf_checkpoint.inspect(folder) == expected
+    expected = checkpoint.Checkpoint(folder, sum(x.numel() for x in weights), sum(x.nbytes for x in weights))
+    assert checkpoint.inspect(folder) == expected
     split(folder)
-    assert hf_checkpoint.inspect(folder) == expected
+    assert checkpoint.inspect(folder) == expected
 
 
 def test_missing_folder_and_files_are_named(folder: Path) -> None:
@@ -73,7 +81,7 @@ def test_pickle_is_refused_and_never_read(folder: Path, name: str) -> None:
 
 def test_pickle_beside_safetensors_is_left_alone(folder: Path) -> None:
     (folder / 'pytorch_model.bin').write_bytes(b'not even a pickle')
-    hf_checkpoint.inspect(folder)
+    checkpoint.inspect(folder)
 
 
 @pytest.mark.parametrize('name', ['config.json', 'tokenizer_config.json', 'generation_config.json'])
@@ -143,7 +151,7 @@ def test_file_that_cannot_be_read_is_named(folder: Path, name: str, monkeypatch:
 @pytest.mark.parametrize('shard', ['../outside.safetensors', '/etc/passwd', 'pytorch_model.bin', 'a/b.safetensors'])
 def test_index_may_name_only_safetensors_in_its_folder(folder: Path, shard: str) -> None:
     split(folder)
-    change_json(folder / hf_checkpoint.INDEX, weight_map={'x': shard})
+    change_json(folder / checkpoint.INDEX, weight_map={'x': shard})
     assert 'not a safetensors file in the same folder' in refusal(folder)
 
 
@@ -151,9 +159,9 @@ def test_damaged_index_and_missing_shard_are_named(folder: Path) -> None:
     split(folder)
     (folder / 'model-00002-of-00002.safetensors').unlink()
     assert 'model-00002-of-00002.safetensors is missing' in refusal(folder)
-    change_json(folder / hf_checkpoint.INDEX, weight_map={'x': 5})
+    change_json(folder / checkpoint.INDEX, weight_map={'x': 5})
     assert 'no weight_map' in refusal(folder)
 
 
 def test_sizes_are_written_for_people() -> None:
-    assert [hf_checkpoint.gib(size) for size in (0, 10 * 2 ** 20, 3 * 2 ** 29)] == ['0.0 MiB', '10.0 MiB', '1.5 GiB']
+    assert [checkpoint.gib(size) for size in (0, 10 * 2 ** 20, 3 * 2 ** 29)] == ['0.0 MiB', '10.0 MiB', '1.5 GiB']

@@ -1,0 +1,134 @@
+"""A llama.cpp model as a ModelRunner: one batch a step for all sequences, prefixes shared in one key-value cache.
+
+A cache cell of llama.cpp may belong to several sequences, so that copying a prefix copies nothing. Knows tokens and
+slots; knows neither text nor requests. Runs on the engine thread alone.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from llama_library import Adapter, Model
+
+from sandle.engine.runner import LoadError, Work
+
+END = -1  # of llama.cpp's ranges of positions
+MAX_UBATCH = 512
+ALL_F32 = '0'  # of llama_ftype: weights without any loss, for which the rest is to have none either
+GGML_TYPE_F32 = 0
+NO_FLASH_ATTENTION = 0  # which computes in 16 bits whatever the cache holds
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerOptions:
+    """`cells` is the length of the cache in tokens, for all slots together; `max_batch_tokens` of one step."""
+
+    slots: int
+    cells: int
+    max_batch_tokens: int
+    threads: int
+    adapters: Sequence[Adapter] = ()
+
+
+class LlamaRunner:
+    """See sandle.engine.runner.ModelRunner."""
+
+    def __init__(self, model: Model, options: RunnerOptions) -> None:
+        """Raises LoadError. The model is freed with the runner."""
+        self._model = model
+        self._functions = functions = model.library.functions
+        self._slots = options.slots
+        self._vocab_size = model.vocab_size
+        params = functions.llama_context_default_params()
+        params.n_ctx = options.cells
+        params.n_batch = options.max_batch_tokens
+        params.n_ubatch = min(options.max_batch_tokens, MAX_UBATCH)
+        params.n_seq_max = options.slots
+        params.n_threads = params.n_threads_batch = options.threads
+        params.kv_unified = True  # one cache for all, so that its cells can be shared
+        params.swa_full = True  # no layer forgets what lies outside its window: a slot must be able to go back
+        params.no_perf = True
+        if model.metadata('general.file_type') == ALL_F32:
+            params.type_k = params.type_v = GGML_TYPE_F32
+            params.flash_attn_type = NO_FLASH_ATTENTION
+        adapters = model.load_adapters(options.adapters)
+        self._context = functions.llama_init_from_model(model.pointer, params)
+        if not self._context:
+            raise LoadError(f'No context of {options.cells} tokens: {model.library.last_error()}.')
+        self._memory = functions.llama_get_memory(self._context)
+        if adapters:
+            functions.llama_set_adapters_lora(
+                self._context, (functions.llama_adapter_lora_p_ctypes * len(adapters))(*adapters), len(adapters),
+                (ctypes.c_float * len(adapters))(*(adapter.scale for adapter in options.adapters)))
+        self._batch = Batch(functions, options.max_batch_tokens)
+        self._lengths = [0] * options.slots  # positions that each slot holds
+
+    @property
+    def slots(self) -> int:
+        """See ModelRunner.slots."""
+        return self._slots
+
+    def step(self, batch: Sequence[Work]) -> torch.Tensor:
+        """See ModelRunner.step."""
+        for work in batch:
+            if self._lengths[work.slot] > work.start:
+                self._functions.llama_memory_seq_rm(self._memory, work.slot, work.start, END)
+            self._lengths[work.slot] = work.start + len(work.tokens)
+        status = self._functions.llama_decode(self._context, self._batch.fill(batch))
+        if status != 0:
+            self._functions.llama_memory_clear(self._memory, False)  # the engine forgets every slot, too
+            self._lengths = [0] * self._slots
+            raise RuntimeError(f'llama.cpp failed with {status}: {self._model.library.last_error()}')
+        rows = sum(work.logits for work in batch)
+        if not rows:
+            return torch.empty(0, self._vocab_size)
+        logits = np.ctypeslib.as_array(self._functions.llama_get_logits(self._context), (rows, self._vocab_size))
+        return torch.from_numpy(logits).clone()  # the next step writes over them
+
+    def copy_prefix(self, source: int, target: int, length: int) -> None:
+        """See ModelRunner.copy_prefix. The cells are shared; what follows them is each slot's own."""
+        self._functions.llama_memory_seq_rm(self._memory, target, 0, END)
+        self._functions.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        self._lengths[target] = length
+
+    def release(self) -> None:
+        """See ModelRunner.release."""
+        context, self._context = self._context, None
+        if context is not None:
+            self._functions.llama_free(context)
+            self._model.free()
+
+
+class Batch:
+    """llama.cpp's description of a step, in arrays that are filled anew for each."""
+
+    def __init__(self, functions: object, capacity: int) -> None:
+        self._tokens, self._positions, self._counts, self._sequences = np.ones((4, capacity), np.int32)
+        self._wanted = np.zeros(capacity, np.int8)
+        # Each token's list of sequences is one long: a pointer to its place among them.
+        self._lists = self._sequences.ctypes.data + 4 * np.arange(capacity, dtype=np.uintp)
+        self._struct = functions.llama_batch(  # type: ignore[attr-defined]  # C's own
+            0, pointer(self._tokens, ctypes.c_int32), None, pointer(self._positions, ctypes.c_int32),
+            pointer(self._counts, ctypes.c_int32),
+            ctypes.cast(self._lists.ctypes.data, ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))),
+            pointer(self._wanted, ctypes.c_int8))
+
+    def fill(self, batch: Sequence[Work]) -> object:
+        """Returns the C structure for a step's work; it is good until the next call."""
+        end = 0
+        for work in batch:
+            start, end = end, end + len(work.tokens)
+            self._tokens[start:end] = work.tokens
+            self._positions[start:end] = np.arange(work.start, work.start + len(work.tokens))
+            self._sequences[start:end] = work.slot
+            self._wanted[start:end] = 0
+            self._wanted[end - work.logits:end] = 1
+        self._struct.n_tokens = end
+        return self._struct
+
+
+def pointer(array: 'np.ndarray[tuple[int], np.dtype[np.int32 | np.int8]]', kind: type) -> object:
+    """Returns a C pointer to an array, which must outlive it."""
+    return array.ctypes.data_as(ctypes.POINTER(kind))
