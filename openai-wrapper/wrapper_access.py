@@ -80,11 +80,12 @@ Observer = Callable[[Record], None]
 
 def record() -> Record:
     """Returns the record of the request at hand, which begins when it is first asked for."""
-    if 'record' not in flask.g:
+    current: Record | None = flask.g.get('record')
+    if current is None:
         rule = flask.request.url_rule
-        flask.g.record = Record(flask.request.method, flask.request.path,
-                                'unknown' if rule is None else _route(rule.rule, rule.endpoint))
-    current: Record = flask.g.record
+        current = Record(flask.request.method, flask.request.path,
+                         'unknown' if rule is None else _route(rule.rule, rule.endpoint))
+        flask.g.record = current
     return current
 
 

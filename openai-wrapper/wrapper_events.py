@@ -31,21 +31,27 @@ class EventReader:
         """
         held = self._held
         while data := self._exchange.read(self._idle_timeout_s):
+            if not held and data.endswith(b'\n\n'):  # as nearly always
+                self._look_for_end(data)
+                return data
             held += data
             end = _end_of_events(held, len(data))
             if end:
                 events = bytes(held[:end])
                 del held[:end]
-                self.is_ended = self.is_ended or LAST_EVENT.search(events) is not None
+                self._look_for_end(events)
                 return events
             if len(held) > MAX_EVENT_BYTES:
                 raise errors.BadGatewayError('The backend of this model sent an event that does not end.')
-        self.is_ended = self.is_ended or LAST_EVENT.search(held) is not None
-        if not self.is_ended:
-            raise errors.BackendLostError('The backend of this model broke off its answer.')
         rest = bytes(held)  # of a server that leaves out the last empty line
         held.clear()
+        self._look_for_end(rest)
+        if not self.is_ended:
+            raise errors.BackendLostError('The backend of this model broke off its answer.')
         return rest
+
+    def _look_for_end(self, events: bytes) -> None:
+        self.is_ended = self.is_ended or LAST_EVENT.search(events) is not None
 
 
 def account(record: Record, events: bytes, tells_usage: bool) -> bytes:

@@ -141,14 +141,31 @@ class Channel(HTTPChannel):
             yield
         finally:
             self._gathered = None
-        super().write_soon(b''.join(pieces))
+        self.write_soon(b''.join(pieces))
 
     def write_soon(self, data: bytes) -> int:
         """Sends what it can, keeps the rest. On the thread of the request."""
-        if self._gathered is None:
-            return super().write_soon(data)
-        self._gathered.append(data)
+        if self._gathered is not None:
+            self._gathered.append(data)
+        elif rest := self._send_now(data):
+            super().write_soon(rest)
         return len(data)
+
+    def _send_now(self, data: bytes) -> bytes:
+        """Sends past waitress's buffers what the system takes, if they are empty; returns the rest.
+
+        An error is left to waitress, which meets it when it sends the rest.
+        """
+        with self.outbuf_lock:
+            if self.total_outbufs_len or not self.connected:
+                return data
+            try:
+                sent = self.send(data, do_close=False)
+            except OSError:
+                return data
+            if sent:
+                self.last_activity = time.time()
+        return data[sent:]
 
     def check(self, now_s: float, patience: Patience) -> None:
         """Ends the connection if its client has had all the time that it may have."""
