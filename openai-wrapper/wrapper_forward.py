@@ -138,6 +138,8 @@ class Passage:
             current.reason = ENDED
         except errors.ApiError as error:
             self._record.reason = error.code or error.type
+            if isinstance(error, (errors.BackendLostError, errors.GatewayTimeoutError)):
+                self._attempts.failed()
             if not reader.is_ended and not isinstance(error, errors.ClientGoneError):
                 logger.warning('a stream was cut short: %s', error.message)
                 yield sse.event(error.body())

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.end_to_end.scripted_backend import AUTHORIZED, CHUNKED, KEY, Answer, Upstream, chunk, completion, stream_head
+from tests.end_to_end.scripted_backend import (AUTHORIZED, CHUNKED, KEY, Answer, Received, Upstream, chunk, completion,
+                                               stream_head)
 from wrapper_keys import Key, Keys, digest
 
 if TYPE_CHECKING:
@@ -122,6 +123,21 @@ def test_failures_and_failovers(make_wrapper: MakeWrapper, make_upstream: Callab
     assert shown['sandle_wrapper_backend_failures_total', '127.0.0.1', good.url] == 0
     assert shown['sandle_wrapper_failovers_total',] == 1
     assert requests_of(wrapper) == {('m', 'ended', '/v1/completions', '200'): 1}
+
+
+def test_a_stream_that_breaks_off_is_a_failure(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
+
+    def break_off(sock: socket.socket, request: Received) -> None:
+        sock.sendall(stream_head(CHUNKED) + chunk(b'data: {"choices": []}\n\n'))
+        sock.shutdown(socket.SHUT_RDWR)
+
+    upstream.on_completion(break_off)
+    wrapper = make_wrapper(upstream.url)
+    with wrapper.client.post('/v1/completions', **completion(stream=True)) as response:
+        assert b'backend_lost' in response.get_data()
+    shown = samples(wrapper)
+    assert shown['sandle_wrapper_backend_failures_total', '127.0.0.1', upstream.url] == 1
+    assert requests_of(wrapper) == {('m', 'backend_lost', '/v1/completions', '200'): 1}
 
 
 def test_a_backend_given_twice_has_one_sample(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
