@@ -77,7 +77,7 @@ def make_loader(models: tuple[CatalogEntry, ...], wanted: LoadOptions) -> HfLoad
               help='Where the model runs; auto prefers GPUs, cuda uses as many as it needs.')
 @click.option('--max-batch-size', type=click.IntRange(1, 1024), default=16, help='Sequences worked on at once.')
 @click.option('--max-batch-tokens', type=click.IntRange(1), default=256, help='Tokens computed in one step at most.')
-@click.option('--max-queue', type=click.IntRange(0, 4096), default=128,
+@click.option('--max-queue', type=click.IntRange(0, 4096), default=512,
               help='Sequences that may wait for their turn; beyond them a request gets a 503.')
 @click.option('--max-context-tokens', type=click.IntRange(2), default=None, show_default="the model's own",
               help='Tokens that a prompt and its completion may have together, if fewer than the model takes.')

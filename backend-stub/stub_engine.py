@@ -178,6 +178,9 @@ class StubHandle:
             self._step()
         return self._ready.popleft()
 
+    def position(self) -> None:
+        """Returns None: nobody waits, since every request is served at once or refused."""
+
     def cancel(self) -> Finished:
         """Ends the request and returns what it has used."""
         self._engine.forget(self, 'cancelled')

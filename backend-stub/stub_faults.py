@@ -186,6 +186,10 @@ class FailingHandle:
         self._left -= 1
         return delta
 
+    def position(self) -> int | None:
+        """Returns the request's place in the queue."""
+        return self._handle.position()
+
     def cancel(self) -> Finished:
         """Ends the request."""
         return self._handle.cancel()

@@ -4,7 +4,6 @@ The status line is out, so whatever goes wrong is told by an event. Knows nothin
 """
 
 import json
-import time
 from collections.abc import Callable, Generator, Iterator
 
 import flask
@@ -34,16 +33,11 @@ def _events(tries: Iterator[flask.Response | None], position: Callable[[], int])
 def _wait(tries: Iterator[flask.Response | None],
           position: Callable[[], int]) -> Generator[bytes, None, flask.Response]:
     """Yields comments; returns the backend's answer. Raises ApiError."""
-    shown = 0
-    last_byte_s = time.monotonic()
+    comments = sse.Comments()
     response: flask.Response | None = None
     while response is None:
-        if (now := position()) != shown:
-            shown, last_byte_s = now, time.monotonic()
-            yield sse.queue_line(now)
-        elif time.monotonic() - last_byte_s >= sse.PING_INTERVAL_S:
-            last_byte_s = time.monotonic()
-            yield sse.PING
+        if comment := comments.due(position()):
+            yield comment
         response = next(tries)
     return response
 

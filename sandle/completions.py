@@ -62,7 +62,7 @@ def _start(engine: Engine, request: protocol.CompletionRequest, limits: Completi
            memory: UsageMemory) -> 'Run':
     info = find_model(engine, request.model)
     _check_support(request, info, limits)
-    generation = _generation_request(request)
+    generation = _generation_request(request, flask.request.headers.get(http.KEY_HEADER) or request.user)
     if generation.candidates * len(generation.prompts) > limits.max_sequences_per_request:
         raise errors.InvalidRequestError(
             f'This request asks for {generation.candidates * len(generation.prompts)} sequences; at most '
@@ -90,7 +90,7 @@ def _check_support(request: protocol.CompletionRequest, info: ModelInfo, limits:
         raise errors.InvalidRequestError(f'logprobs must be at most {limits.max_logprobs}.', param='logprobs')
 
 
-def _generation_request(request: protocol.CompletionRequest) -> GenerationRequest:
+def _generation_request(request: protocol.CompletionRequest, user: str | None) -> GenerationRequest:
     params = SamplingParams(
         max_tokens=request.max_tokens, temperature=0.0 if request.greedy_decoding else request.temperature,
         top_p=request.top_p or 1.0, top_k=request.top_k, min_p=request.min_p, typical_p=request.typical_p,
@@ -102,7 +102,7 @@ def _generation_request(request: protocol.CompletionRequest) -> GenerationReques
     return GenerationRequest(
         id=f'cmpl-{secrets.token_hex(12)}', model=request.model, prompts=request.prompts(), params=params,
         candidates=request.best_of or request.n, echo=request.echo, suffix=request.suffix or None,
-        add_special_tokens=request.add_special_tokens, user=request.user)
+        add_special_tokens=request.add_special_tokens, user=user)
 
 
 def _ranks(request: protocol.CompletionRequest) -> bool:
@@ -155,17 +155,16 @@ class Run:
         """Yields the events of the answer; an error after the first byte is an event, too."""
         include_usage = self._request.stream_options is not None and self._request.stream_options.include_usage
         exclude = None if include_usage else {'usage'}
-        last_byte_s = time.monotonic()
+        comments = sse.Comments()
         try:
             for delta in self._deltas():
                 if delta is None:
-                    if time.monotonic() - last_byte_s >= sse.PING_INTERVAL_S:
-                        last_byte_s = time.monotonic()
-                        yield sse.PING
+                    if comment := comments.due(self._position()):
+                        yield comment
                     continue
                 chunk = self._writers[delta.choice].chunk(delta)
                 if chunk is not None:
-                    last_byte_s = time.monotonic()
+                    comments.silence_ends()
                     yield self._usage_line() + sse.event(self._completion([chunk], None).model_dump(exclude=exclude))
             if include_usage:
                 yield sse.event(self._completion([], self._usage_object()).model_dump())
@@ -213,6 +212,10 @@ class Run:
                 return
             self._trace.delta()
             yield event
+
+    def _position(self) -> int | None:
+        """Returns the place in the queue of a request that has waited for a while."""
+        return self._handle.position() if time.monotonic() - self._started_s >= sse.QUEUE_AFTER_S else None
 
     def _usage_line(self) -> bytes:
         if self._usage_name is None:

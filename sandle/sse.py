@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Mapping
 
 CONTENT_TYPE = 'text/event-stream'
@@ -26,6 +27,28 @@ def usage_line(prompt_tokens: int, completion_tokens: int) -> bytes:
     return b': usage %d %d\n' % (prompt_tokens, completion_tokens)
 
 
-def queue_line(position: int) -> bytes:
-    """Returns the comment that tells a request that waits in how many turns its own comes, 1 for the next."""
-    return b': queue %d\n\n' % position
+class Comments:
+    """What fills the silence of one stream: its place in the queue whenever that changes, and pings."""
+
+    def __init__(self) -> None:
+        self._last_byte_s = time.monotonic()
+        self._told: int | None = None
+
+    def silence_ends(self) -> None:
+        """Notes that something else is sent."""
+        self._last_byte_s = time.monotonic()
+
+    def due(self, position: int | None) -> bytes:
+        """Returns what is to be sent now, b'' for nothing.
+
+        `position`: in how many turns the request's own comes, 1 for the next; None if it does not wait.
+        """
+        if position is not None and position != self._told:
+            comment = b': queue %d\n\n' % position
+        elif time.monotonic() - self._last_byte_s >= PING_INTERVAL_S:
+            comment = PING
+        else:
+            return b''
+        self._told = position
+        self.silence_ends()
+        return comment

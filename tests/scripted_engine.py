@@ -12,7 +12,8 @@ from sandle.engine.statistics import EngineStatistics, Recorder
 EVERYTHING = frozenset({
     'best_of', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
     'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'suffix', 'top_k', 'typical_p'})
-Step = Delta | Finished | errors.ApiError | Exception | None  # None: nothing in time
+# None: nothing in time; a number: nothing in time either, but that is the request's place in the queue by then
+Step = Delta | Finished | errors.ApiError | Exception | int | None
 
 
 def model(capabilities: frozenset[str] = EVERYTHING, status: ModelStatus = ModelStatus.READY,
@@ -39,16 +40,22 @@ class ScriptedHandle:
     def __init__(self, steps: Sequence[Step], prompt_ids: tuple[tuple[int, ...], ...]) -> None:
         self.prompt_ids = prompt_ids
         self.cancelled = 0
+        self.place: int | None = None
         self._steps = list(steps)
 
     def get(self, timeout_s: float) -> Delta | Finished:
         """Returns or raises the next step."""
         step = self._steps.pop(0)
-        if step is None:
+        if step is None or isinstance(step, int):
+            self.place = step
             raise TimeoutError
         if isinstance(step, Exception):
             raise step
         return step
+
+    def position(self) -> int | None:
+        """Returns `place`."""
+        return self.place
 
     def cancel(self) -> Finished:
         """Counts."""

@@ -266,6 +266,22 @@ def test_silence_is_filled_with_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sse.PING not in Backend([None, delta('a'), None, Finished(1, 1)]).post(stream=True).get_data()
 
 
+def test_place_in_the_queue_is_told_after_a_while_and_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = [3, 3, 1, None, delta('a'), Finished(1, 1)]
+    assert b'queue' not in Backend(steps).post(stream=True).get_data()
+    monkeypatch.setattr(sse, 'QUEUE_AFTER_S', 0.0)
+    body = Backend(steps).post(stream=True).get_data()
+    assert body.startswith(b': queue 3\n\n: queue 1\n\ndata: {') and body.count(b'queue') == 2
+    assert b'queue' not in Backend(steps).post().get_data()
+
+
+def test_turns_are_shared_out_by_the_wrappers_word_before_the_bodys() -> None:
+    for headers, user in (({'X-Sandle-Key': 'alice'}, 'alice'), ({}, 'anything')):
+        backend = Backend([delta('a', reason=FinishReason.STOP), Finished(1, 1)])
+        backend.client.post('/v1/completions', json={'model': 'org/model', 'user': 'anything'}, headers=headers)
+        assert backend.engine.requests[0].user == user
+
+
 @pytest.mark.parametrize('stream', [True, False])
 def test_a_client_that_leaves_cancels(stream: bool) -> None:
     backend = Backend([None] * 1000)

@@ -29,6 +29,7 @@ class RequestHandle:
         self.arrived_s = time.monotonic()
         self.has_first_token = False
         self.queue_s: float | None = None
+        self.line_position: int | None = None  # told by the engine thread
         self._on_cancel = on_cancel
         self._recorder = recorder
         self._events: queue.SimpleQueue[Delta | Finished | ApiError] = queue.SimpleQueue()
@@ -43,6 +44,10 @@ class RequestHandle:
         if isinstance(event, ApiError):
             raise event
         return event
+
+    def position(self) -> int | None:
+        """See Handle.position."""
+        return self.line_position
 
     def cancel(self) -> Finished:
         """See Handle.cancel."""

@@ -85,7 +85,7 @@ class GenerationRequest:
     echo: bool = False
     suffix: str | None = None
     add_special_tokens: bool = True
-    user: str | None = None
+    user: str | None = None  # among whom turns are shared out
 
 
 class TopToken(NamedTuple):
@@ -151,6 +151,13 @@ class Handle(Protocol):
 
     def get(self, timeout_s: float) -> Delta | Finished:
         """Waits for what comes next. Raises TimeoutError when nothing does in time, and the request's ApiError."""
+        ...
+
+    def position(self) -> int | None:
+        """Returns how many turns it is, as things stand, until the first of its sequences is worked on: 1 for the next.
+
+        None if that has happened, or is not known.
+        """
         ...
 
     def cancel(self) -> Finished:

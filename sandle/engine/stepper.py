@@ -17,6 +17,7 @@ from sandle.errors import ApiError
 if TYPE_CHECKING:
     import torch
 
+TELL_INTERVAL_S = 0.25
 Score = tuple[float, Many[tuple[int, float]]]  # a token's logprob, and the likeliest tokens with theirs
 
 
@@ -28,6 +29,7 @@ class Stepper:
         self._recorder = recorder
         self.scheduler = Scheduler(model.runner.slots, max_batch_tokens)
         self._answers: dict[Sequence, Answer] = {}
+        self._told_s = 0.0  # when those who wait were told how many are before them
 
     @property
     def active(self) -> int:
@@ -67,12 +69,22 @@ class Stepper:
             handle = self._answers[sequence].handle
             queue_s = started_s - handle.arrived_s
             handle.queue_s = queue_s if handle.queue_s is None else handle.queue_s
+            handle.line_position = None
             self._recorder.admitted(sequence.prompt_length, sequence.computed_at_start, queue_s)
+        if started_s - self._told_s >= TELL_INTERVAL_S:
+            self._told_s = started_s
+            self._tell_positions()
         model_started_s = time.monotonic()
         logits = self._run(plan)
         model_s = time.monotonic() - model_started_s
         self._advance(plan, logits)
         self._recorder.step(time.monotonic() - started_s, model_s)
+
+    def _tell_positions(self) -> None:
+        """Tells the requests of which nothing is worked on yet in how many turns that begins."""
+        handles = dict.fromkeys(self._answers[sequence].handle for sequence in self.scheduler.line())
+        for position, handle in enumerate((handle for handle in handles if handle.queue_s is None), 1):
+            handle.line_position = position
 
     def _run(self, plan: Plan) -> 'torch.Tensor':
         """Returns the logits that the plan asks for, [sum of work.logits, V]."""

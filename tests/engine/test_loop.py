@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -132,6 +133,30 @@ def test_cancel_frees_the_slot_and_counts_what_was_used(start: Started) -> None:
     assert text(collect(waiting)[0]) == greedy('cd', 5)
     assert endless.cancel().completion_tokens < 10 ** 5
     waiting.cancel()
+
+
+def test_place_in_the_queue_is_known_while_nothing_of_a_request_is_worked_on(start: Started) -> None:
+    engine = ready(start, ScriptedLoader(slots=1, context_length=10 ** 6))
+    endless = engine.submit(request('ab', max_tokens=10 ** 5, ignore_eos=True))
+    first = engine.submit(request('cd', candidates=3, max_tokens=3))
+    second = engine.submit(request('ef', max_tokens=30))
+    eventually(lambda: (first.position(), second.position()) == (1, 2))
+    assert endless.position() is None
+    endless.cancel()
+    collect(first)
+    collect(second)
+    assert first.position() is None and second.position() is None
+
+
+def test_turns_are_shared_between_users(start: Started) -> None:
+    engine = ready(start, ScriptedLoader(slots=1, context_length=10 ** 6))
+    endless = engine.submit(request('ab', max_tokens=10 ** 5, ignore_eos=True))
+    flood = [engine.submit(replace(request('cd'), user='flood')) for _ in range(20)]
+    visitor = engine.submit(replace(request('ef'), user='visitor'))
+    eventually(lambda: visitor.position() == 2 and flood[19].position() == 21)
+    for handle in (endless, *flood):
+        handle.cancel()
+    assert text(collect(visitor)[0]) == greedy('ef', 5)
 
 
 def test_get_times_out_while_nothing_comes(start: Started) -> None:
