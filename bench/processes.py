@@ -63,13 +63,17 @@ class ProcessTree:
             self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE_S)
-        for process, _ in list(self._members()):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(process.name), signal.SIGKILL)
+        self.kill()
         self._process.wait()
         until_s = time.perf_counter() + GRACE_S
         while self.rss_bytes() and time.perf_counter() < until_s:
             time.sleep(0.05)  # between two looks
+
+    def kill(self) -> None:
+        """Kills every process at once, as the kernel does when memory is short."""
+        for process, _ in list(self._members()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process.name), signal.SIGKILL)
 
     def _members(self) -> Iterator[tuple[Path, list[str]]]:
         """Yields the processes of the session, each with the fields of its stat file that follow the name."""

@@ -61,6 +61,8 @@ class Request:
             fields['temperature'] = 0
         if request.top_p == 0:  # which turns it off here, and is refused elsewhere
             fields.pop('top_p', None)
+        if 'stop' in fields:  # where an empty text means none; elsewhere it is refused
+            fields['stop'] = request.stops()
         strange = fields.keys() - dialect.fields - set(self.forced)
         unsupported = sorted(strange & request.fields_in_use() - EXPENDABLE)
         if unsupported:

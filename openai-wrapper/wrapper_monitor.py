@@ -36,13 +36,14 @@ class Fitness(enum.IntEnum):
 class ReplicaState:
     """What the last poll found. `is_known`: its models, by id, have been listed at least once.
 
-    `dialect` is that of another server than ours, if it describes itself.
+    `is_foreign`: it is another server than ours; `dialect` is what it says of itself, if it has said something.
     """
 
     models: Mapping[str, ModelObject] = field(default_factory=dict)
     is_known: bool = False
     is_reachable: bool = False
     is_ready: bool = False
+    is_foreign: bool = False
     dialect: Dialect | None = None
 
 
@@ -62,6 +63,8 @@ class Monitor:
         self._forgiven = 0
         self._poll_began_s: float | None = None
         self._is_lost = False
+        self._dialect: Dialect | None = None
+        self._knows_dialect = False
 
     @property
     def failures(self) -> int:
@@ -110,6 +113,15 @@ class Monitor:
         return began_s is not None and time.monotonic() - began_s > OVERDUE_S
 
     def _round(self) -> float:
+        self._look()
+        if not self.state.is_reachable:
+            self._knows_dialect = False  # what comes back may be another server
+        elif self.state.is_foreign and not self._knows_dialect:
+            self._learn_dialect()
+            self._look()
+        return POLL_INTERVAL_S if self.state.is_ready else POLL_INTERVAL_UNREADY_S
+
+    def _look(self) -> None:
         failures = self._failures
         self._poll_began_s = time.monotonic()
         try:
@@ -123,7 +135,6 @@ class Monitor:
         finally:
             self._poll_began_s = None
         self._set(state, reason)
-        return POLL_INTERVAL_S if state.is_ready else POLL_INTERVAL_UNREADY_S
 
     def _set(self, state: ReplicaState, reason: str) -> None:
         before, self.state = self.state, state
@@ -140,21 +151,28 @@ class Monitor:
         if status != 200:
             raise errors.BadGatewayError(f'its model listing has status {status}')
         listing = jsonbody.parse_object(body)
-        dialect = None if lists_capabilities(listing) else self._dialect()
-        capabilities = OPENAI_CAPABILITIES if dialect is None else dialect.capabilities()
+        is_foreign = not lists_capabilities(listing)
+        capabilities = self._dialect.capabilities() if is_foreign and self._dialect else OPENAI_CAPABILITIES
         models = {model.id: model for model in model_objects(listing, capabilities)}
         status, _ = self._get('/ready')
-        return ReplicaState(models, is_known=True, is_reachable=True, is_ready=status in (200, 404), dialect=dialect)
+        return ReplicaState(models, is_known=True, is_reachable=True, is_ready=status in (200, 404),
+                            is_foreign=is_foreign, dialect=self._dialect if is_foreign else None)
 
-    def _dialect(self) -> Dialect | None:
-        """Returns what the replica says of itself; it is asked once, and again when it was out of reach."""
-        if self.state.is_reachable:
-            return self.state.dialect
-        status, body = self._get(DESCRIPTION_PATH)
+    def _learn_dialect(self) -> None:
+        """Reads what the replica says of itself; if it does not answer, the next round asks again.
+
+        Not a part of the poll: some servers take seconds to write such a description.
+        """
         try:
-            return read_dialect(jsonbody.parse_object(body)) if status == 200 else None
+            status, body = self._get(DESCRIPTION_PATH)
+        except (errors.ApiError, OSError) as error:
+            logger.debug('backend %s does not describe itself yet: %s', self.replica, error)
+            return
+        try:
+            self._dialect = read_dialect(jsonbody.parse_object(body)) if status == 200 else None
         except errors.InvalidRequestError:
-            return None
+            self._dialect = None
+        self._knows_dialect = True
 
     def _get(self, path: str) -> tuple[int, bytes]:
         exchange = Exchange(self.replica, self._watcher, lambda: False)

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -67,6 +68,22 @@ def test_description_is_asked_for_once(make_wrapper: MakeWrapper, foreign: Upstr
     assert [request.path for request in foreign.received].count('/openapi.json') == 1
 
 
+def test_slow_description_delays_nothing(make_wrapper: MakeWrapper, foreign: Upstream) -> None:
+    """FastAPI takes a second to write a large one for the first time, a busy machine many."""
+    answer, may_go_on = foreign.scripts['/openapi.json'], threading.Event()
+
+    def be_slow(_: socket.socket, __: Received) -> None:
+        may_go_on.wait(10)
+        foreign.scripts['/openapi.json'] = answer  # and this connection ends without one
+
+    foreign.scripts['/openapi.json'] = be_slow
+    wrapper = make_wrapper(foreign.url)
+    assert wrapper.client.post('/v1/completions', **completion(typical_p=0.5)).status_code == 200
+    assert wrapper.client.get('/ready').status_code == 200
+    may_go_on.set()
+    assert wait_for(lambda: wrapper.client.post('/v1/completions', **completion(typical_p=0.5)).status_code == 400)
+
+
 def test_server_that_lists_capabilities_is_not_asked(make_wrapper: MakeWrapper, foreign: Upstream) -> None:
     foreign.list_models({'id': 'm', 'capabilities': ['n']})
     wrapper = make_wrapper(foreign.url)
@@ -109,6 +126,7 @@ def test_operator_may_know_better(make_wrapper: MakeWrapper, foreign: Upstream) 
     ({'greedy_decoding': True, 'temperature': 1}, {'temperature': 0}),
     ({'greedy_decoding': False, 'stream_batch_size': 5, 'best_of': 1, 'typical_p': 1.0, 'logit_bias': {}}, {}),
     ({'top_p': 0}, {}),
+    ({'stop': ['.', '']}, {'stop': ['.']}),
     ({'top_p': 0.5, 'top_k': 0}, {'top_p': 0.5, 'top_k': 0}),
     ({'suffix': 'b', 'return_token_ids': True}, {'suffix': 'b', 'return_token_ids': True}),
     ({'stream': False}, {'stream': False}),
