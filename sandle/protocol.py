@@ -6,11 +6,12 @@ it is capable of) is not known here.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (AfterValidator, BaseModel, Field, SerializerFunctionWrapHandler, model_serializer,
-                      model_validator)
+from pydantic import (AfterValidator, BaseModel, BeforeValidator, Field, SerializerFunctionWrapHandler,
+                      model_serializer, model_validator)
 
 from sandle.wire import ParamError, WireModel
 
+MAX_PROMPTS = 2048  # of one request, as OpenAI's API has it; a backend allows fewer sequences
 MAX_STOPS = 64
 MAX_STOP_LENGTH = 256
 INT64_MAX = 2 ** 63 - 1
@@ -22,15 +23,20 @@ NOT_EMPTY = Field(fail_fast=True, json_schema_extra={'minItems': 1})
 TokenId = Annotated[int, Field(ge=0, le=INT64_MAX)]
 TokenIds = Annotated[list[TokenId], NOT_EMPTY]
 TokenIdKey = Annotated[str, Field(pattern=r'^[0-9]{1,18}$')]
-Prompt = str | Annotated[list[str], NOT_EMPTY] | TokenIds | Annotated[list[TokenIds], NOT_EMPTY]
+PROMPTS = Field(fail_fast=True, json_schema_extra={'minItems': 1, 'maxItems': MAX_PROMPTS})
+Prompt = str | Annotated[list[str], PROMPTS] | TokenIds | Annotated[list[TokenIds], PROMPTS]
 StopString = Annotated[str, Field(json_schema_extra={'maxLength': MAX_STOP_LENGTH})]
 Stop = StopString | Annotated[list[StopString], Field(fail_fast=True, json_schema_extra={'maxItems': MAX_STOPS})]
 LogitBias = Annotated[dict[TokenIdKey, Annotated[float, Field(ge=-100, le=100)]], Field(fail_fast=True)]
 
 
-def _not_empty(prompt: Prompt) -> Prompt:
-    if prompt == [] or isinstance(prompt, list) and [] in prompt:
-        raise ValueError('must not be or hold an empty array')
+def _bounded_prompts(prompt: object) -> object:
+    """Looks at the array before its items are looked at: a million of them would take seconds."""
+    if isinstance(prompt, list):
+        if len(prompt) > MAX_PROMPTS and not isinstance(prompt[0], int):
+            raise ValueError(f'must hold at most {MAX_PROMPTS} prompts')
+        if not prompt or [] in prompt:
+            raise ValueError('must not be or hold an empty array')
     return prompt
 
 
@@ -53,7 +59,7 @@ class CompletionRequest(WireModel):
     """The body of POST /v1/completions."""
 
     model: ModelId
-    prompt: Annotated[Prompt, AfterValidator(_not_empty)] = ''
+    prompt: Annotated[Prompt, BeforeValidator(_bounded_prompts)] = ''
     max_tokens: Annotated[int, Field(ge=0, le=INT64_MAX)] = 16
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     top_p: Annotated[float, Field(ge=0, le=1)] = 1.0

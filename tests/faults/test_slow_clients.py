@@ -3,7 +3,6 @@
 import contextlib
 import json
 import re
-import resource
 import socket
 import statistics
 import threading
@@ -18,6 +17,7 @@ from tests.end_to_end.web_server import Nginx, run_nginx
 from tests.faults.asking import percentile
 from tests.faults.conftest import Stack
 from tests.faults.figures import Figures
+from tests.faults.memory import resident_mb
 
 SLOW_READERS = 20
 SEND_TIMEOUT_S = 5
@@ -39,14 +39,6 @@ def stalled(stack: Stack, own: Callable[..., Server], tmp_path: Path) -> Iterato
     wrapper = own(WRAPPER, '--backend', stack.stub.url, '-t', KEY, '--send-timeout-s', str(SEND_TIMEOUT_S))
     with run_nginx(tmp_path, wrapper.port, {'send_timeout 60s': f'send_timeout {SEND_TIMEOUT_S}s'}) as nginx:
         yield wrapper, nginx
-
-
-def resident_mb(*pids: int) -> float:
-    """Returns the memory of processes and their children."""
-    family = [pid for parent in pids for pid in (
-        parent, *map(int, Path(f'/proc/{parent}/task/{parent}/children').read_text().split()))]
-    pages = sum(int(Path(f'/proc/{pid}/statm').read_text().split()[1]) for pid in family)
-    return pages * resource.getpagesize() / 2 ** 20
 
 
 def first_token_s(client: Client) -> float:
