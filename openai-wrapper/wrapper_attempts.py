@@ -84,7 +84,7 @@ class Attempts:
         """Ends the request wherever it stands. May be called twice."""
         at_hand, self._at_hand = self._at_hand, None
         if at_hand is not None:
-            _leave(*at_hand)
+            self._leave(*at_hand)
 
     def _ask(self, failure: errors.ApiError) -> Exchange:
         """Asks replicas for as long as the rules allow; raises `failure`, or the last one, when none is left."""
@@ -114,7 +114,7 @@ class Attempts:
                         return exchange
                     monitor.rounds.soon()
                     if refusal is not None:
-                        _leave(*refusal)
+                        self._leave(*refusal)
                     refusal, self._at_hand = self._at_hand, None
                 self.close()
             if refusal is None:
@@ -123,7 +123,7 @@ class Attempts:
             return self._at_hand[1]
         finally:
             if refusal is not None:
-                _leave(*refusal)
+                self._leave(*refusal)
 
     def _may_go_on(self, lost: errors.BackendLostError) -> None:
         """Notes a loss. Raises it if it is one too many."""
@@ -133,7 +133,6 @@ class Attempts:
         if self._lost_count == MAX_LOST:
             raise lost
 
-
-def _leave(monitor: Monitor, exchange: Exchange) -> None:
-    exchange.close()
-    monitor.replica.end()
+    def _leave(self, monitor: Monitor, exchange: Exchange) -> None:
+        exchange.close()
+        self._route.leave(monitor)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from sandle import errors
 from sandle.fairness import FairLine
 from wrapper_keys import Key
+from wrapper_registry import Takers
 
 RETRY_AFTER_S = 1  # a place may become free at any moment
 LOST_RETRY_AFTER_S = 5  # a backend takes longer to come back
@@ -94,11 +95,11 @@ class Standing:
 class Pools:
     """All requests, by model and by key."""
 
-    def __init__(self, replicas: Callable[[str], int], bounds: Bounds) -> None:
-        """`replicas` tells how many backends can take a request for a model."""
+    def __init__(self, takers: Callable[[str], Takers], bounds: Bounds) -> None:
+        """`takers` tells how many replicas can take a request for a model."""
         self.refused: Counter[Refusal] = Counter()
         self.by_model: dict[str, Pool] = {}
-        self._replicas = replicas
+        self._takers = takers
         self._bounds = bounds
         self._keys: defaultdict[str, Standing] = defaultdict(Standing)
         self._running = 0
@@ -126,7 +127,7 @@ class Pools:
         """Lets a running request wait again, as the next of its key: no backend has taken it."""
         self._stop(place, 0)
         pool = place.pool
-        pool.cause, pool.paused_until_s, pool.paused_with = cause, paused_until_s, self._replicas(pool.model)
+        pool.cause, pool.paused_until_s, pool.paused_with = cause, paused_until_s, self._takers(pool.model).count
         place.moved.clear()
         self._join(place, is_first=True)
         self._note_position(place)
@@ -169,7 +170,7 @@ class Pools:
     def look_at_backends(self) -> None:
         """Ends the pauses of models for which other backends can take requests than when their pause began."""
         for pool in self.by_model.values():
-            if pool.paused_until_s and self._replicas(pool.model) != pool.paused_with:
+            if pool.paused_until_s and self._takers(pool.model).count != pool.paused_with:
                 pool.paused_until_s = 0.0
 
     def let_begin(self, now_s: float) -> None:
@@ -187,7 +188,10 @@ class Pools:
     def _let_begin(self, pool: Pool, now_s: float) -> None:
         if not pool.line or pool.paused_until_s > now_s:
             return
-        room = min(self._replicas(pool.model) * self._bounds.max_running - pool.running,
+        takers = self._takers(pool.model)
+        if not takers.count:
+            return
+        room = min(takers.count * self._bounds.max_running + takers.stuck - pool.running,
                    self._bounds.max_open - self._bounds.max_waiting - self._running)
         while room > 0 and (place := pool.line.take(lambda name: self._keys[name].may_run)) is not None:
             self._forget_waiting(place)
@@ -212,7 +216,7 @@ class Pools:
         if not standing.may_run:
             return Refusal.PARALLEL, errors.RateLimitError(
                 f'This key may run {standing.parallel} requests at once.', retry_after_s=RETRY_AFTER_S)
-        if self._replicas(pool.model) and not pool.paused_until_s:
+        if self._takers(pool.model).count and not pool.paused_until_s:
             return Refusal.BUSY, errors.QueueFullError(
                 f'The model {pool.model!r} is too busy. Please try again shortly.', retry_after_s=RETRY_AFTER_S)
         if isinstance(pool.cause, errors.UnavailableError):

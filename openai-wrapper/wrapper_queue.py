@@ -11,18 +11,19 @@ from collections.abc import Callable
 from sandle import errors
 from wrapper_keys import Key
 from wrapper_pools import Bounds, Place, Pools, Refusal, Status
+from wrapper_registry import Takers
 
 
 class Queue:
     """See the module. Used from any thread; nothing in it blocks but `Turn.wait`."""
 
-    def __init__(self, replicas: Callable[[str], int], bounds: Bounds,
+    def __init__(self, takers: Callable[[str], Takers], bounds: Bounds,
                  clock: Callable[[], float] = time.monotonic) -> None:
-        """`replicas` tells how many backends can take a request for a model now; at once, and on any thread.
+        """`takers` tells how many replicas can take a request for a model now; at once, and on any thread.
 
-        Whenever that may have changed `changed` must be called, which may call `replicas`.
+        Whenever that may have changed `changed` must be called, which may call `takers`.
         """
-        self._pools = Pools(replicas, bounds)
+        self._pools = Pools(takers, bounds)
         self._clock = clock
         self._lock = threading.Lock()
 

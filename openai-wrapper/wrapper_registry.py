@@ -7,6 +7,7 @@ quarter of a second, when a model is asked for that nobody has. Knows models; no
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from sandle import errors
 from sandle.protocol import ModelObject
@@ -45,10 +46,25 @@ class Route:
                     fitness, _, place = min(ranked)
                     if fitness > worst:
                         return None
-                    monitors[place].replica.begin()
+                    monitors[place].replica.begin(self._model_id)
                     self._tried.append(monitors[place])
                     return monitors[place]
         return None
+
+    def leave(self, monitor: Monitor) -> None:
+        """Counts the request out where it was counted in."""
+        monitor.replica.end(self._model_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Takers:
+    """How many replicas requests for a model may be sent to now, and how many are stuck at the others.
+
+    These take nobody's place: a replica that hangs, or drains, must not keep the others from working.
+    """
+
+    count: int
+    stuck: int
 
 
 class Registry:
@@ -128,14 +144,16 @@ class Registry:
             raise errors.BadGatewayError('No backend can be reached.')
         raise errors.ModelNotFoundError(model_id)
 
-    def takers(self, model_id: str) -> int:
-        """Returns how many replicas requests for a model may be sent to now: those that would work on them at once.
+    def takers(self, model_id: str) -> Takers:
+        """Returns where requests for a model may be sent to now: to the replicas that would work on them at once.
 
-        If there are none, those from which an answer of another kind can be had.
+        If there are none, to those from which an answer of another kind can be had.
         """
         having = self._having(model_id)
-        ready = sum(monitor.fitness(model_id) is Fitness.READY for monitor in having)
-        return ready or sum(monitor.can_take(model_id) for monitor in having)
+        ready = [monitor for monitor in having if monitor.fitness(model_id) is Fitness.READY]
+        takers = ready or [monitor for monitor in having if monitor.can_take(model_id)]
+        stuck = sum(monitor.replica.outstanding_for(model_id) for monitor in having if monitor not in takers)
+        return Takers(len(takers), stuck)
 
     def poll_soon(self) -> None:
         """Has every backend looked at now, without waiting."""

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 
 from sandle import errors
@@ -92,7 +92,7 @@ class Replica:
         self._tls = tls
         self._lock = threading.Lock()
         self._idle: deque[Connection] = deque()
-        self._outstanding = 0
+        self._outstanding: Counter[str] = Counter()
         self._is_closed = False
 
     def __str__(self) -> str:
@@ -106,17 +106,21 @@ class Replica:
     @property
     def outstanding(self) -> int:
         """Requests under way; polls are none."""
-        return self._outstanding
+        return self._outstanding.total()
 
-    def begin(self) -> None:
+    def outstanding_for(self, model_id: str) -> int:
+        """Returns how many of them are for a model."""
+        return self._outstanding[model_id]
+
+    def begin(self, model_id: str) -> None:
         """Counts a request in."""
         with self._lock:
-            self._outstanding += 1
+            self._outstanding[model_id] += 1
 
-    def end(self) -> None:
+    def end(self, model_id: str) -> None:
         """Counts a request out."""
         with self._lock:
-            self._outstanding -= 1
+            self._outstanding[model_id] -= 1
 
     def acquire(self, *, is_fresh: bool) -> Connection:
         """Returns a connection, an idle one unless `is_fresh`. Raises CannotConnectError within the timeout."""

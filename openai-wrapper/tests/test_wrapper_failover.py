@@ -40,7 +40,7 @@ class Replicas:
     def __init__(self, make_wrapper: MakeWrapper, upstreams: list[Upstream], **options: float) -> None:
         self.upstreams = upstreams
         self.wrapper = make_wrapper(*(upstream.url for upstream in upstreams), **options)
-        assert wait_for(lambda: self.wrapper.registry.takers('m') == len(upstreams))
+        assert wait_for(lambda: self.wrapper.registry.takers('m').count == len(upstreams))
 
     def script(self, *scripts: Script) -> None:
         for upstream, script in zip(self.upstreams, scripts, strict=True):
@@ -178,7 +178,7 @@ def test_refusal_stands_when_the_other_replica_is_not_ready(replicas: Callable[.
     pair = replicas()
     pair.upstreams[1].list_models({'id': 'm', 'status': 'available'})
     pair.wrapper.registry.poll_soon()
-    assert wait_for(lambda: pair.wrapper.registry.takers('m') == 1)
+    assert wait_for(lambda: pair.wrapper.registry.takers('m').count == 1)
     pair.script(refuses('model_loading'), Answer('{}'))
     assert error_of(pair.ask())['code'] == 'model_loading' and pair.asked == [1, 0]
 

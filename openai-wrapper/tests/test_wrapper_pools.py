@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sandle import errors
 from wrapper_keys import Key, Limits
 from wrapper_pools import Bounds, Place, Pools, Refusal, Status
+from wrapper_registry import Takers
 
 LOST = errors.BadGatewayError('lost')
 LOADING = errors.ModelLoadingError('loading', retry_after_s=2)
@@ -23,7 +24,9 @@ class House:
 
     def __init__(self, max_running: int = 2, max_waiting: int = 10, max_open: int = 200, replicas: int = 1) -> None:
         self.replicas = {'m': replicas, 'other': 1}
-        self.pools = Pools(lambda model: self.replicas[model], Bounds(max_running, max_waiting, max_open, 60.0))
+        self.stuck = 0
+        self.pools = Pools(lambda model: Takers(self.replicas[model], self.stuck),
+                           Bounds(max_running, max_waiting, max_open, 60.0))
         self.now_s = 1.0
 
     def enter(self, name: str, model: str = 'm', cost: int = 10, parallel: int | None = None) -> Place:
@@ -54,6 +57,18 @@ def test_as_many_run_as_the_backends_take_and_the_next_begins_when_one_ends() ->
     house.pools.look_at_backends()
     house.pools.let_begin(house.now_s)
     assert statuses(places) == 'errr'
+
+
+def test_requests_that_are_stuck_at_a_backend_take_nobodys_place() -> None:
+    house = House(replicas=2)
+    places = [house.enter('a') for _ in range(6)]
+    assert statuses(places) == 'rrrrww'
+    house.replicas['m'], house.stuck = 1, 2
+    house.end(places[0])
+    assert statuses(places) == 'errrrw'
+    house.replicas['m'], house.stuck = 0, 4
+    house.end(places[1])
+    assert statuses(places) == 'eerrrw', 'there is nobody to ask'
 
 
 def test_a_busy_model_does_not_hold_up_another() -> None:

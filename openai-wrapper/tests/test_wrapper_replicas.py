@@ -15,6 +15,7 @@ import pytest
 from tests.end_to_end.scripted_backend import AUTHORIZED, Answer, Received, Upstream, completion, wait_for
 from wrapper_backend import look_up
 from wrapper_monitor import Fitness
+from wrapper_registry import Takers
 from wrapper_replica import CannotConnectError, Replica, SocketAddress
 from wrapper_url import parse_url
 
@@ -78,7 +79,7 @@ def asking(wrapper: 'Wrapper', count: int) -> Iterator[None]:
 
 
 def all_ready(wrapper: 'Wrapper', count: int) -> bool:
-    return wrapper.registry.takers('m') == count
+    return wrapper.registry.takers('m').count == count
 
 
 def test_address_where_nobody_listens_cannot_be_connected_to() -> None:
@@ -119,7 +120,7 @@ def test_least_busy_replica_is_asked(make_wrapper: MakeWrapper, make_upstream: M
 def test_addresses_come_and_go(make_wrapper: MakeWrapper, twins: tuple[Upstream, Upstream]) -> None:
     name = Name('127.0.0.1')
     wrapper = make_wrapper(f'http://backend:{twins[0].port}', resolve=name)
-    assert ask(wrapper) == 200 and wrapper.registry.takers('m') == 1
+    assert ask(wrapper) == 200 and wrapper.registry.takers('m').count == 1
     name.hosts = '127.0.0.2', '127.0.0.1'
     wrapper.registry.poll_soon()
     assert wait_for(lambda: all_ready(wrapper, 2))
@@ -184,7 +185,7 @@ def test_both_ip_versions_of_a_process_count_once(make_wrapper: MakeWrapper, mak
     wrapper = make_wrapper(f'http://localhost:{six.port}', resolve=Name('::1', '127.0.0.1'))
     assert ask(wrapper) == 200
     assert wait_for(lambda: bool(four.received))
-    assert wrapper.registry.takers('m') == 1
+    assert wrapper.registry.takers('m').count == 1
     six.close()
     assert ask(wrapper) == 200  # by the other way
     assert len(four.completions()) == 1
@@ -194,7 +195,7 @@ def test_name_whose_first_ip_version_is_not_listened_to(make_wrapper: MakeWrappe
     upstream.on_completion(Answer('{}'))
     wrapper = make_wrapper(f'http://localhost:{upstream.port}', resolve=Name('::1', '127.0.0.1'))
     assert ask(wrapper) == 200
-    assert wrapper.registry.takers('m') == 1
+    assert wrapper.registry.takers('m').count == 1
 
 
 @pytest.fixture
@@ -290,11 +291,30 @@ def test_replica_whose_poll_is_overdue_is_asked_last(make_wrapper: MakeWrapper, 
     assert ask(wrapper) == 200 and first.completions() == []
 
 
+def test_requests_at_a_replica_that_hangs_keep_nobody_from_the_other(make_wrapper: MakeWrapper,
+                                                                     make_upstream: MakeUpstream) -> None:
+    first, second = make_upstream(), make_upstream()
+    wrapper = make_wrapper(first.url, second.url, max_running=2)
+    assert wait_for(lambda: all_ready(wrapper, 2))
+    hanging, working = Holding(), Holding()
+    first.on_completion(hanging)
+    second.on_completion(working)
+    with asking(wrapper, 4):
+        assert wait_for(lambda: (hanging.waiting, working.waiting) == (2, 2))
+        working.may_answer.set()
+        first.scripts['/ready'] = Answer('{}', 503)
+        wrapper.registry.poll_soon()
+        assert wait_for(lambda: wrapper.registry.takers('m') == Takers(1, 2))
+        for _ in range(3):
+            assert ask(wrapper) == 200
+        hanging.may_answer.set()
+
+
 def test_change_is_told(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
     wrapper = make_wrapper(upstream.url)
     assert wait_for(lambda: all_ready(wrapper, 1))
     counts: list[int] = []
-    wrapper.registry.on_change(lambda: counts.append(wrapper.registry.takers('m')))
+    wrapper.registry.on_change(lambda: counts.append(wrapper.registry.takers('m').count))
     upstream.scripts['/ready'] = Answer('{}', 503)
     wrapper.registry.poll_soon()
     assert wait_for(lambda: bool(counts) and counts[-1] == 0)
