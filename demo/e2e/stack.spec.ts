@@ -1,4 +1,6 @@
 import { expect, test } from './fixtures'
+import { json } from './scripted-server'
+import { usageReport } from './scripted-usage'
 
 /** What holds on any good stack: the one at SANDLE_E2E_URL (with SANDLE_E2E_KEY) or, without it, the scripted server. */
 const { SANDLE_E2E_URL: url, SANDLE_E2E_KEY: key } = process.env
@@ -31,6 +33,18 @@ test('Redo previous keeps the answer before as a branch', async ({ sandbox, page
   await sandbox.button('Previous branch').click()
   await expect(page.getByText('1/2')).toBeVisible()
   await expect(sandbox.prompt).toHaveValue(first)
+})
+
+test('the holder of a key sees what it has used', async ({ sandbox, page, scripted }) => {
+  scripted.server.usage = (response) => json(response, 200, usageReport(new Date()))
+  await sandbox.enter()
+  await sandbox.ask('Once')
+  await expect(sandbox.status).toHaveText(/^Finished/)
+  const dialog = await sandbox.openUsage()
+  await expect(dialog.getByRole('row', { name: /^Total/ })).toHaveText(/^Total\s*\d/)
+  const model = await sandbox.model.inputValue()
+  await expect(dialog.getByRole('row', { name: new RegExp(`^${model}`) })).toBeVisible()
+  await page.keyboard.press('Escape')
 })
 
 test('a wrong key is refused in the server’s words and asked for again', async ({ sandbox }) => {
