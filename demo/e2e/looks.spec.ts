@@ -31,6 +31,15 @@ async function expectGoodLooks({ page }: Sandbox): Promise<void> {
   expect(await page.evaluate(smallTargets)).toEqual([])
 }
 
+/** Two answers to one text: a fork. */
+async function askTwice(sandbox: Sandbox): Promise<void> {
+  await sandbox.ask('Twice')
+  await expect(sandbox.status).toHaveText(/^Finished/)
+  await sandbox.button('Redo previous').click()
+  await expect(sandbox.page.getByText('2/2').first()).toBeVisible()
+  await expect(sandbox.status).toHaveText(/^Finished/)
+}
+
 /** The states, each by the steps that lead to it from a page with a key. */
 const STATES: Readonly<Record<string, (sandbox: Sandbox) => Promise<void>>> = {
   async 'settings open'(sandbox) {
@@ -55,11 +64,7 @@ const STATES: Readonly<Record<string, (sandbox: Sandbox) => Promise<void>>> = {
     await expect(sandbox.status).toHaveText(/place 12$/)
   },
   async 'a fork and a warning'(sandbox) {
-    await sandbox.ask('Twice')
-    await expect(sandbox.status).toHaveText(/^Finished/)
-    await sandbox.button('Redo previous').click()
-    await expect(sandbox.page.getByText('2/2').first()).toBeVisible()
-    await expect(sandbox.status).toHaveText(/^Finished/)
+    await askTwice(sandbox)
     await sandbox.prompt.pressSequentially(' ')
     await expect(sandbox.page.getByText('ends with whitespace')).toBeVisible()
   },
@@ -79,11 +84,7 @@ const STATES: Readonly<Record<string, (sandbox: Sandbox) => Promise<void>>> = {
     await expect(sandbox.page.getByText(/^Perplexity/)).toBeVisible()
   },
   async 'tree with forks'(sandbox) {
-    await sandbox.ask('Twice')
-    await expect(sandbox.status).toHaveText(/^Finished/)
-    await sandbox.button('Redo previous').click()
-    await expect(sandbox.page.getByText('2/2').first()).toBeVisible()
-    await expect(sandbox.status).toHaveText(/^Finished/)
+    await askTwice(sandbox)
     await sandbox.show('Tree')
     await expect(sandbox.page.getByRole('treeitem').first()).toBeVisible()
   },

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 
 import { expect, test, type Sandbox } from './fixtures'
+import type { Asked, ScriptedServer } from './scripted-server'
 import { idOf, tokenize, TWINS } from './scripted-tokens'
 
 /** The token view: probabilities, alternatives, branches by token ids, the next token, and the scores of a text. */
@@ -9,6 +10,21 @@ async function written(sandbox: Sandbox, prompt: string): Promise<void> {
   await sandbox.enter()
   await sandbox.ask(prompt)
   await expect(sandbox.status).toHaveText(/^Finished/)
+}
+
+/** Takes the likeliest alternative to a token, by keyboard alone. */
+async function takeFirst(sandbox: Sandbox, token: string): Promise<void> {
+  await sandbox.show('Tokens')
+  await sandbox.token(token).focus()
+  await sandbox.page.keyboard.press('ArrowDown')
+  await sandbox.page.keyboard.press('Enter')
+}
+
+/** The ids that the `count`th stream, the last one, was asked to go on from. */
+async function promptOf(scripted: { server: ScriptedServer }, count: number): Promise<unknown> {
+  const streams = (): Asked[] => scripted.server.asked.filter(({ body }) => body.stream === true)
+  await expect.poll(() => streams().length).toBe(count)
+  return streams().at(-1)?.body.prompt
 }
 
 const idsOf = (text: string): number[] => [1, ...tokenize(text).map(({ id }) => id)]
@@ -59,55 +75,42 @@ test('one stop for Tab; arrows move; Enter on an alternative branches there by t
   await expect(sandbox.prompt).toHaveValue(text)
 })
 
-test('a branch goes on by the text where the server gives no ids', async ({ sandbox, page, scripted }) => {
+test('a branch goes on by the text where the server gives no ids', async ({ sandbox, scripted }) => {
   await sandbox.enter()
   await sandbox.model.selectOption('org/wordy')
   await sandbox.ask('Tell me [eight]')
   await expect(sandbox.status).toHaveText(/^Finished/)
   expect(scripted.server.asked[0]?.body).not.toHaveProperty('return_token_ids')
-  await sandbox.show('Tokens')
-  await sandbox.token('␣an').focus()
-  await page.keyboard.press('ArrowDown')
-  await page.keyboard.press('Enter')
-  await expect.poll(() => scripted.server.asked.filter(({ body }) => body.stream === true).at(-1)?.body.prompt).toBe('Tell me [eight] Once there was better')
+  await takeFirst(sandbox, '␣an')
+  expect(await promptOf(scripted, 2)).toBe('Tell me [eight] Once there was better')
 })
 
-test('a prompt’s own token can be replaced, too', async ({ sandbox, page, scripted }) => {
+test('a prompt’s own token can be replaced, too', async ({ sandbox, scripted }) => {
   await written(sandbox, 'Say something nice to me')
-  await sandbox.show('Tokens')
-  await sandbox.token('␣nice').focus()
-  await page.keyboard.press('ArrowDown')
-  await page.keyboard.press('Enter')
+  await takeFirst(sandbox, '␣nice')
   await expect(sandbox.status).toHaveText(/^Finished/)
   await sandbox.show('Write')
   await expect(sandbox.prompt).toHaveValue(/^Say something (\w+) one two three$/)
   const alternative = /something( \w+) one/.exec(await sandbox.prompt.inputValue())?.[1] ?? ''
-  expect(scripted.server.asked.filter(({ body }) => body.stream === true).at(-1)?.body.prompt).toEqual([...idsOf('Say something'), idOf(alternative)])
+  expect(await promptOf(scripted, 2)).toEqual([...idsOf('Say something'), idOf(alternative)])
   await sandbox.button('Undo').click()
   await expect(sandbox.prompt).toHaveValue('Say something nice to me one two three')
 })
 
-test('tokens that are parts of a character are shown, and keep their ids in a branch after them', async ({ sandbox, page, scripted }) => {
+test('tokens that are parts of a character are shown, and keep their ids in a branch after them', async ({ sandbox, scripted }) => {
   await written(sandbox, '[parts]')
   await expect(sandbox.prompt).toHaveValue('[parts] An🏝 é island')
   await sandbox.show('Tokens')
   await expect(sandbox.token('bytes:\\xf0')).toBeVisible()
-  await sandbox.token('␣é').focus()
-  await page.keyboard.press('ArrowDown')
-  await page.keyboard.press('Enter')
-  await expect.poll(() => scripted.server.asked.filter(({ body }) => body.stream === true).length).toBe(2)
-  const ids = scripted.server.asked.filter(({ body }) => body.stream === true)[1]?.body.prompt as number[]
+  await takeFirst(sandbox, '␣é')
+  const ids = await promptOf(scripted, 2) as number[]
   expect(ids.slice(0, -1)).toEqual([...idsOf('[parts]'), idOf(' An'), ...['f0', '9f', '8f', '9d'].map((byte) => idOf(`bytes:\\x${byte}`))])
 })
 
-test('two tokens of the same text keep their own ids', async ({ sandbox, page, scripted }) => {
+test('two tokens of the same text keep their own ids', async ({ sandbox, scripted }) => {
   await written(sandbox, '[twins]')
-  await sandbox.show('Tokens')
-  await sandbox.token('␣end').focus()
-  await page.keyboard.press('ArrowDown')
-  await page.keyboard.press('Enter')
-  await expect.poll(() => scripted.server.asked.filter(({ body }) => body.stream === true).length).toBe(2)
-  const ids = scripted.server.asked.filter(({ body }) => body.stream === true)[1]?.body.prompt as number[]
+  await takeFirst(sandbox, '␣end')
+  const ids = await promptOf(scripted, 2) as number[]
   expect(ids.slice(0, -1)).toEqual([...idsOf('[twins]'), idOf(' a'), TWINS[0], TWINS[0], TWINS[1]])
 })
 

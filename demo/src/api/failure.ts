@@ -1,4 +1,4 @@
-import { advice } from '../i18n/failures'
+import { advice, failures } from '../i18n/failures'
 import type { WireError } from './wire'
 
 /**
@@ -54,6 +54,11 @@ export function adviceFor(failure: Failure, canContinue: boolean): string {
   const explained = EXPLAINED.find((status) => status === failure.status)
   if (explained) return advice[explained]
   return failure.status !== null && failure.status >= 500 ? advice.broken : ''
+}
+
+/** What helps to find a failure in the server's log. */
+export function factsOf({ status, code, requestId }: Failure): string {
+  return [status ? `HTTP ${status}` : '', code ?? '', requestId ? failures.requestId(requestId) : ''].filter((fact) => fact !== '').join(' · ')
 }
 
 /** Seconds from a `Retry-After` header (whole seconds or an HTTP date); null when there is none to use. */
