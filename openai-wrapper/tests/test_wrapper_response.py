@@ -32,8 +32,9 @@ def test_a_connection_carries_one_response_after_the_other() -> None:
     reader = ResponseReader()
     for _ in range(3):
         reader.begin()
-        assert reader.is_silent and not reader.has_head
-        assert reader.feed(TWO[:-1]) == b'h' and reader.has_head and not reader.is_complete
+        assert (reader.is_silent, reader.has_head) == (True, False)
+        assert reader.feed(TWO[:-1]) == b'h'
+        assert (reader.has_head, reader.is_complete) == (True, False)
         assert reader.feed(TWO[-1:]) == b'i' and reader.is_reusable
 
 
@@ -51,9 +52,9 @@ def test_interim_responses_are_passed_over() -> None:
 @pytest.mark.parametrize('head', [b'HTTP/1.1 200 OK\r\n\r\n', b'HTTP/1.0 200 OK\r\n\r\n'])
 def test_a_response_without_length_ends_with_its_connection(head: bytes) -> None:
     reader, body = read(head, b'until the', b' end')
-    assert not reader.is_complete
+    assert reader.is_complete is False
     reader.end()
-    assert body == b'until the end' and reader.is_complete and not reader.is_reusable
+    assert (body, reader.is_complete, reader.is_reusable) == (b'until the end', True, False)
 
 
 @pytest.mark.parametrize('cut', [TWO[:-1], TWO[:20], CHUNKED + b'2\r\nhi\r\n', CHUNKED + b'2\r\nhi\r\n0\r\n'])
