@@ -2,7 +2,7 @@
 
 An unstreamed request waits for its turn in silence. A streamed one that waits for longer than a second begins its
 answer then: it is told its position, and what goes wrong from there on is an event (`wrapper_held`). A request that no
-backend has taken, because it is lost or still loading its model, waits again.
+backend has taken, because it is lost, full or still loading its model, waits again.
 """
 
 import time
@@ -85,7 +85,7 @@ class Admission:
                 return
             except CannotConnectError as error:
                 turn.put_back(error, LOST_PAUSE_S)
-            except errors.ModelLoadingError as error:
+            except (errors.ModelLoadingError, errors.QueueFullError) as error:
                 turn.put_back(error, float(error.retry_after_s or 1))
 
     def _end(self, key: Key, turn: Turn, current: Record) -> None:

@@ -50,7 +50,8 @@ class Forwarder:
     def forward(self, route: Route, method: str, path: str, request: Request | None = None) -> flask.Response:
         """Returns the answer of one of a model's replicas.
 
-        Raises CannotConnectError and ModelLoadingError if none has taken the request, and any other ApiError.
+        Raises CannotConnectError, ModelLoadingError and QueueFullError if none has taken the request, and any other
+        ApiError.
         """
         headers = {'Accept': f'application/json, {sse.CONTENT_TYPE}', http.REQUEST_ID_HEADER: flask.g.request_id,
                    http.KEY_HEADER: record().key_name, **record().backend_headers}
@@ -105,7 +106,7 @@ class Passage:
         said = status, headers.get('Content-Type', ''), headers.get('Retry-After'), body
         check(*said)
         if (status == 503 and not self._attempts.was_lost
-                and isinstance(refusal := as_error(*said), errors.ModelLoadingError)):
+                and isinstance(refusal := as_error(*said), (errors.ModelLoadingError, errors.QueueFullError))):
             raise refusal  # nothing was done: it may be asked again
         self._record.usage = find_usage(body)
         return flask.Response(body, status, headers)

@@ -139,7 +139,7 @@ class Pools:
         """Takes a request out; its place is for others."""
         if place.status is Status.RUNNING:
             self._stop(place, cost)
-            place.pool.cause = None
+            place.pool.cause, place.pool.paused_until_s = None, 0.0
             self.let_begin(now_s)
         elif place.status is Status.WAITING:
             self._leave(place)
@@ -220,7 +220,7 @@ class Pools:
             return Refusal.BUSY, errors.QueueFullError(
                 f'The model {pool.model!r} is too busy. Please try again shortly.', retry_after_s=RETRY_AFTER_S)
         if isinstance(pool.cause, errors.UnavailableError):
-            return Refusal.NO_BACKEND, pool.cause
+            return Refusal.BUSY if isinstance(pool.cause, errors.QueueFullError) else Refusal.NO_BACKEND, pool.cause
         return Refusal.NO_BACKEND, errors.UnavailableError(
             f'No backend of the model {pool.model!r} is ready. Please try again shortly.',
             retry_after_s=LOST_RETRY_AFTER_S)

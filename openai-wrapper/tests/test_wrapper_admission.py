@@ -146,13 +146,15 @@ def test_client_that_leaves_while_it_waits_is_out_of_the_line(make_wrapper: Make
 
 
 @pytest.mark.parametrize('is_stream', [False, True])
-def test_model_that_loads_is_waited_for(make_wrapper: MakeWrapper, upstream: Upstream, held: Holding,
-                                        is_stream: bool) -> None:
+@pytest.mark.parametrize('code', ['model_loading', 'queue_full'])
+def test_backend_that_loads_or_is_full_is_waited_for(make_wrapper: MakeWrapper, upstream: Upstream, held: Holding,
+                                                     code: str, is_stream: bool) -> None:
+    """A key with a few large requests fills a backend's own line; others must not be refused for that."""
     held.may_answer.set()
 
     def refuse_once(sock: 'socket.socket', request: Received) -> None:
         upstream.on_completion(held)
-        Answer(LOADING, 503, headers='Retry-After: 1\r\n')(sock, request)
+        Answer(LOADING.replace('model_loading', code), 503, headers='Retry-After: 1\r\n')(sock, request)
 
     upstream.on_completion(refuse_once)
     wrapper = make_wrapper(upstream.url)

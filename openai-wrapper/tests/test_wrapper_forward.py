@@ -300,7 +300,7 @@ def test_errors_of_other_servers_get_the_apis_shape(make_wrapper: MakeWrapper, u
 
 
 def test_error_of_a_backend_passes_byte_for_byte(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
-    body = '{"error": {"message": "Busy.",  "type": "server_error", "param": null, "code": "queue_full"}}'
+    body = '{"error": {"message": "Busy.",  "type": "server_error", "param": null, "code": "unavailable"}}'
     upstream.on_completion(Answer(body, 503, headers='Retry-After: 3\r\n'))
     response = make_wrapper(upstream.url).client.post('/v1/completions', **completion(stream=True))
     assert (response.status_code, response.text, response.headers['Retry-After']) == (503, body, '3')

@@ -157,6 +157,15 @@ def test_news_of_the_backends_end_a_pause() -> None:
     assert place.status is Status.RUNNING
 
 
+def test_a_place_that_becomes_free_ends_a_pause() -> None:
+    house = House()
+    running, place = house.enter('a'), house.enter('a')
+    house.put_back(place, errors.QueueFullError('full'), pause_s=50)
+    assert statuses([running, place]) == 'rw'
+    house.end(running)
+    assert statuses([running, place]) == 'er'
+
+
 def test_patience_ends_with_the_reason() -> None:
     house = House(max_running=1)
     house.enter('a', parallel=1)
