@@ -7,7 +7,7 @@ answer for one.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import flask
@@ -53,19 +53,26 @@ class Forwarder:
         Raises CannotConnectError, ModelLoadingError and QueueFullError if none has taken the request, and any other
         ApiError.
         """
+        current = record()
         headers = {'Accept': f'application/json, {sse.CONTENT_TYPE}', http.REQUEST_ID_HEADER: flask.g.request_id,
-                   http.KEY_HEADER: record().key_name, **record().backend_headers}
+                   http.KEY_HEADER: current.key_name, **current.backend_headers}
         name = self._inquiries.new_name()
         if request is not None:
             headers |= {'Content-Type': 'application/json', http.USAGE_HEADER: name}
         outgoing = Outgoing(method, path, request, headers, self._timeouts.first_byte_s)
         attempts = Attempts(outgoing, route, self._watcher, http.client_disconnected())
-        passage = Passage(attempts, self._timeouts.idle_s, record(), request is None or request.tells_usage)
+
+        def ask_for_usage(requests: int) -> None:
+            if request is not None and attempts.replica is not None:
+                self._inquiries.ask(attempts.replica, name, current, requests)
+
+        passage = Passage(attempts, self._timeouts.idle_s, current, request is None or request.tells_usage,
+                          lambda: ask_for_usage(requests=0))
         try:
             return passage.answer()
         except BaseException as error:
-            if isinstance(error, errors.ClientGoneError) and request is not None and attempts.replica is not None:
-                self._inquiries.ask(attempts.replica, name, record())
+            if isinstance(error, errors.ClientGoneError):
+                ask_for_usage(requests=1)
             passage.close(error.code if isinstance(error, errors.ApiError) else None)
             raise
 
@@ -73,7 +80,10 @@ class Forwarder:
 class Passage:
     """One answer on its way. Used by the thread of its request."""
 
-    def __init__(self, attempts: Attempts, idle_timeout_s: float, current: Record, tells_usage: bool) -> None:
+    def __init__(self, attempts: Attempts, idle_timeout_s: float, current: Record, tells_usage: bool,
+                 on_untold: Callable[[], None]) -> None:
+        """`on_untold` is called when the client leaves a stream that has told no usage."""
+        self._on_untold = on_untold
         self._attempts = attempts
         self._idle_timeout_s = idle_timeout_s
         self._record = current
@@ -138,16 +148,18 @@ class Passage:
                     reader, events = self._begin_again(error)
             current.reason = ENDED
         except errors.ApiError as error:
-            self._record.reason = error.code or error.type
+            current.reason = error.code or error.type
             if isinstance(error, (errors.BackendLostError, errors.GatewayTimeoutError)):
                 self._attempts.failed()
             if not reader.is_ended and not isinstance(error, errors.ClientGoneError):
                 logger.warning('a stream was cut short: %s', error.message)
                 yield sse.event(error.body())
         except GeneratorExit:
-            self._record.reason = 'client_disconnected'
+            current.reason = 'client_disconnected'
             raise
         finally:
+            if current.usage is None and current.reason == errors.ClientGoneError.code:
+                self._on_untold()
             self.close()
 
     def _begin_again(self, lost: errors.BackendLostError) -> tuple[EventReader, bytes]:

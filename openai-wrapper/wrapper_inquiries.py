@@ -37,7 +37,7 @@ class Inquiries:
         self._book = book
         self._names = itertools.count()
         self._process = secrets.token_hex(8)  # nobody else can ask by a name that they guess
-        self._waiting: queue.Queue[tuple[Replica, str, Record]] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.Queue[tuple[Replica, str, Record, int]] = queue.Queue(MAX_WAITING)
 
     def start(self) -> None:
         """Begins to work."""
@@ -48,10 +48,10 @@ class Inquiries:
         """Returns a name for a request, by which its backend can be asked for it."""
         return f'{self._process}-{next(self._names)}'
 
-    def ask(self, replica: Replica, name: str, request: Record) -> None:
-        """Has a request billed soon; never waits."""
+    def ask(self, replica: Replica, name: str, request: Record, requests: int) -> None:
+        """Has a request billed soon, as so many requests: 0 if it was counted already. Never waits."""
         try:
-            self._waiting.put_nowait((replica, name, request))
+            self._waiting.put_nowait((replica, name, request, requests))
         except queue.Full:
             logger.warning('too many requests were left at once: one is not billed')
 
@@ -63,9 +63,9 @@ class Inquiries:
 
     def _run(self) -> None:
         while True:
-            replica, name, request = self._waiting.get()
+            replica, name, request, requests = self._waiting.get()
             try:
-                usage = self._find(replica, name)
+                usage = self._find(replica, name, requests)
                 if usage is not None and request.key is not None:
                     self._limiter.settle(request.key, usage)
                     self._book.add(request.key.name, request.model, usage)
@@ -76,7 +76,7 @@ class Inquiries:
             finally:
                 self._waiting.task_done()
 
-    def _find(self, replica: Replica, name: str) -> Usage | None:
+    def _find(self, replica: Replica, name: str, requests: int) -> Usage | None:
         """Returns the usage that a backend knows; None for nothing used. Raises ApiError and ValueError."""
         exchange = Exchange(replica, self._watcher, lambda: False)
         try:
@@ -87,4 +87,4 @@ class Inquiries:
         finally:
             exchange.close()
         told = protocol.Usage.model_validate_json(body)
-        return Usage(told.prompt_tokens, told.completion_tokens) if told.total_tokens else None
+        return Usage(told.prompt_tokens, told.completion_tokens, requests) if told.total_tokens else None

@@ -1,13 +1,15 @@
 """Requests whose clients have left are billed for what their backend says that they used."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from tests.end_to_end.scripted_backend import Answer, Upstream, completion, wait_for
+from tests.end_to_end.scripted_backend import (Answer, Received, Upstream, chunk, completion, stream_head,
+                                               wait_for)
 from wrapper_inquiries import Inquiries
 from wrapper_usage import Usage
 
@@ -55,6 +57,28 @@ def test_client_that_leaves_is_billed(make_wrapper: MakeWrapper, upstream: Upstr
     tell(upstream, 'n0', 7, 30)
     assert leave(wrapper, upstream) == 'n0'
     assert wait_for(lambda: billed(wrapper) == [Usage(7, 30)])
+
+
+@pytest.mark.parametrize('is_seen_by', ['watcher', 'server'])
+def test_client_that_leaves_a_stream_after_comments_alone_is_billed(make_wrapper: MakeWrapper, upstream: Upstream,
+                                                                    names: None, is_seen_by: str) -> None:
+    def script(sock: socket.socket, _: Received) -> None:
+        sock.sendall(stream_head() + chunk(b': ping\n\n'))
+        upstream.wait_until_client_leaves(sock)
+
+    upstream.on_completion(script)
+    tell(upstream, 'n0', 7, 0)
+    wrapper = make_wrapper(upstream.url)
+    has_left = threading.Event()
+    response = wrapper.client.post('/v1/completions', **completion(stream=True),
+                                   environ_overrides={'waitress.client_disconnected': has_left.is_set})
+    pieces = response.iter_encoded()
+    assert next(pieces) == b': ping\n\n'
+    if is_seen_by == 'watcher':
+        has_left.set()
+        assert list(pieces) == []
+    response.close()
+    assert wait_for(lambda: billed(wrapper) == [Usage(7, 0)])
 
 
 def test_request_that_was_not_worked_on_costs_nothing(make_wrapper: MakeWrapper, upstream: Upstream,
