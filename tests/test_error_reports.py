@@ -4,9 +4,11 @@ import json
 import logging
 from collections.abc import Iterator
 
+import flask
 import pytest
 import sentry_sdk
 
+from sandle import app as http
 from sandle import error_reports, log
 from tests.end_to_end.receiver import Receiver, receive
 
@@ -43,6 +45,23 @@ def test_messages_of_exceptions_and_what_is_filled_in_are_left_out(sentry: Recei
     text = sent(sentry)
     assert SECRET not in text and text.count('"type":"event"') == 2
     assert '"KeyError"' in text and '"ValueError"' in text and '"failed over %s"' in text and '"fail"' in text
+
+
+def test_of_a_request_that_fails_nothing_but_its_id_is_sent(sentry: Receiver) -> None:
+    app = http.create_app('test', http.Lifecycle())
+
+    def fail() -> str:
+        body = flask.request.get_json()
+        raise RuntimeError(f'cannot complete {body["prompt"]}')
+
+    app.add_url_rule('/v1/completions', view_func=fail, methods=['POST'])
+    response = app.test_client().post(
+        f'/v1/completions?q={SECRET}', json={'prompt': SECRET},
+        headers={'Authorization': f'Bearer {SECRET}', 'Cookie': f'a={SECRET}', 'x-request-id': 'mine'})
+    assert response.status_code == 500
+    text = sent(sentry)
+    assert SECRET not in text and SECRET.replace(' ', '%20') not in text
+    assert '"request_id":"mine"' in text and '"RuntimeError"' in text and '"fail"' in text
 
 
 def test_what_is_no_error_is_not_sent(sentry: Receiver) -> None:

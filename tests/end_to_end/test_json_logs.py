@@ -42,6 +42,7 @@ def test_requests_have_their_fields(own: Callable[..., Server], client_of: Calla
 
     failed = client.complete('!fault bug')
     assert failed.status_code == 500
+    wait_for(lambda: any('exception' in line for line in lines_of(stub)))
     [line] = [line for line in lines_of(stub) if 'exception' in line]
     assert line['level'] == 'ERROR' and str(line['exception']).startswith('Traceback')
     assert not any(secret in server.output for server in (stub, wrapper) for secret in ('private', KEY, 'wrong'))

@@ -128,9 +128,16 @@ def ask(url: str, query: str) -> list[Any]:
     return [sample['value'][1] for sample in result if sample['value'][1] != 'NaN']
 
 
+def rules_of(url: str) -> list[Any]:
+    """Returns the alerts as they stand."""
+    [group] = requests.get(f'{url}/api/v1/rules', timeout=10).json()['data']['groups']
+    rules: list[Any] = group['rules']
+    return rules
+
+
 def test_prometheus_gets_data_for_every_panel(prometheus: str) -> None:
-    rules = requests.get(f'{prometheus}/api/v1/rules', timeout=10).json()['data']['groups'][0]['rules']
-    assert {rule['name'] for rule in rules} == ALERTS.keys()
+    wait_for(lambda: {rule['name'] for rule in rules_of(prometheus) if rule['health'] == 'ok'} == ALERTS.keys(), 15)
+    assert {rule['name'] for rule in rules_of(prometheus) if rule['state'] != 'inactive'} == set()
     replaced = {name: query.replace('$__rate_interval', '1m').replace('$model', '.*')
                 for name, query in QUERIES.items()}
     lacking = {name for name, query in replaced.items() if not ask(prometheus, query)}
