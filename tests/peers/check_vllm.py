@@ -154,6 +154,14 @@ def test_prompt_alone_is_scored(api: openai.OpenAI) -> None:
     assert len(answer.choices[0].logprobs.token_logprobs or []) == 13
 
 
+def test_tokens_that_are_no_whole_characters(api: openai.OpenAI) -> None:
+    """They are empty but for the last one of a character, where ours are written `bytes:…`."""
+    answer = api.completions.create(**GREEDY, prompt='漢🎉', max_tokens=0, logprobs=0, echo=True)
+    assert answer.choices[0].logprobs is not None
+    tokens = answer.choices[0].logprobs.tokens or []
+    assert ''.join(tokens) == f'<s>{answer.choices[0].text}' == '<s>漢🎉' and '' in tokens
+
+
 def test_seed_stop_and_token_ids(api: openai.OpenAI) -> None:
     asked: dict[str, Any] = {'model': MODEL, 'prompt': STORY, 'max_tokens': 24, 'seed': 7, 'temperature': 1.5}
     first, second = (api.completions.create(**asked).choices[0].text for _ in range(2))
