@@ -173,6 +173,14 @@ test('a panel that cannot be fetched says so, and no reload is offered while the
   await expect(page.getByRole('tree')).toBeVisible()
 })
 
+test('a language that cannot be fetched says so, and the page stays in the one it is in', async ({ sandbox, page }) => {
+  await page.route('**/assets/fr-*.js', (route) => route.abort())
+  await sandbox.enter()
+  await page.getByRole('combobox', { name: 'Language' }).selectOption('Français')
+  await expect(sandbox.alert).toContainText('The server cannot be reached')
+  await expect(page.getByRole('combobox', { name: 'Language' })).toHaveValue('en')
+})
+
 test('a dialog that the server no longer has is had by a reload, which keeps the text', async ({ sandbox, page }) => {
   await page.route(PARTS, (route) => route.fulfill({ status: 404, contentType: 'application/json', body: '{}' }))
   await sandbox.enter()

@@ -101,6 +101,23 @@ const STATES: Readonly<Record<string, (sandbox: Sandbox) => Promise<void>>> = {
     await sandbox.button('Share').click()
     await expect(sandbox.page.getByRole('dialog').getByRole('textbox')).toHaveValue(/#s=/)
   },
+  async 'what a key has used'(sandbox) {
+    const dialog = await sandbox.openUsage()
+    await dialog.locator('summary').click()
+    await dialog.getByRole('img').locator('.slot').nth(3).hover()
+  },
+  async 'the usage refused'(sandbox) {
+    await sandbox.openSettings()
+    await sandbox.page.route('**/v1/usage*', (route) => route.abort())
+    await sandbox.openUsage()
+    await expect(sandbox.page.getByRole('dialog', { name: 'Usage' }).getByRole('alert')).toContainText('cannot be reached')
+  },
+  async 'a panel that cannot be fetched'(sandbox) {
+    await sandbox.page.route('**/assets/later-*.js', (route) => route.abort())
+    await sandbox.page.reload()
+    await sandbox.tab('Tree').click()
+    await expect(sandbox.alert).toContainText('could not be fetched')
+  },
   async 'code'(sandbox) {
     await sandbox.ask('Hello')
     await expect(sandbox.status).toHaveText(/^Finished/)
