@@ -87,7 +87,7 @@ def test_slow_readers(stack: Stack, stalled: tuple[Server, Nginx], figures: Figu
         freed_s = time.monotonic() - stands_since_s
     figures.below(f'memory of wrapper and nginx grows by, with {SLOW_READERS} of them', grown_mb, 32, 'MB')
     figures.below("others' first token beside them takes, of what it takes alone", beside_s / alone_s, 1.1, 'times')
-    figures.below(f'all are dropped, after the last token for them; the send timeout is {SEND_TIMEOUT_S} s here', freed_s,
+    figures.below(f'all dropped, after the last token for them; the send timeout is {SEND_TIMEOUT_S} s', freed_s,
                   SEND_TIMEOUT_S + 3)
     assert f'has read nothing for {SEND_TIMEOUT_S} s' in wrapper.output
 
