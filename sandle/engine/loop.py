@@ -62,6 +62,8 @@ class EngineLoop:
         self._recorder = Recorder()
         self._inbox: queue.SimpleQueue[Submit | Cancel | None] = queue.SimpleQueue()
         self._stepper: Stepper | None = None
+        self._entry = threading.Lock()
+        self._entering = 0  # sequences that are in the inbox, guarded by the lock
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name='engine', daemon=True)
         self._thread.start()
@@ -82,9 +84,9 @@ class EngineLoop:
             if len(ids) + request.params.max_tokens > model.context_length:
                 raise errors.ContextLengthExceededError(model.context_length, len(ids), request.params.max_tokens)
         self._check_bias(request, model.tokenizer)
-        self._check_queue(len(prompts) * request.candidates, model.runner.slots)
         handle = _handle(request, prompts, model.tokenizer,
                          RequestHandle(prompts, lambda gone: self._inbox.put(Cancel(gone)), self._recorder))
+        self._enter(len(handle.answers), model.runner.slots)
         self._inbox.put(Submit(handle, model))
         return handle
 
@@ -116,13 +118,17 @@ class EngineLoop:
             self._inbox.put(None)  # the engine thread may be asleep
             raise
 
-    def _check_queue(self, added: int, slots: int) -> None:
-        stepper = self._stepper
-        active = self._inbox.qsize() + (0 if stepper is None else stepper.active)
-        if active and active + added > slots + self._options.max_queue:
-            self._recorder.request_ended('rejected')
-            raise errors.QueueFullError(
-                'The server is working on as many requests as it can. Please try again shortly.', retry_after_s=1)
+    def _enter(self, added: int, slots: int) -> None:
+        """Counts the sequences of a request in. Raises QueueFullError if there is no room for them."""
+        with self._entry:
+            stepper = self._stepper
+            active = self._entering + (0 if stepper is None else stepper.active)
+            if not active or active + added <= slots + self._options.max_queue:
+                self._entering += added
+                return
+        self._recorder.request_ended('rejected')
+        raise errors.QueueFullError(
+            'The server is working on as many requests as it can. Please try again shortly.', retry_after_s=1)
 
     @staticmethod
     def _check_bias(request: GenerationRequest, tokenizer: Tokenizer) -> None:
@@ -180,6 +186,8 @@ class EngineLoop:
                                                          retry_after_s=1))
                 else:
                     self._stepper.add(handle)
+                with self._entry:
+                    self._entering -= len(handle.answers)
             case Cancel(handle):
                 if self._stepper is not None:
                     self._stepper.drop(handle)

@@ -159,6 +159,21 @@ def test_turns_are_shared_between_users(start: Started) -> None:
     assert text(collect(visitor)[0]) == greedy('ef', 5)
 
 
+def test_a_burst_of_requests_takes_no_more_room_than_there_is(start: Started) -> None:
+    """They all come while the engine thread is busy with a step."""
+    loader = ScriptedLoader(slots=1)
+    engine = ready(start, loader, EngineOptions(max_queue=6))
+    loader.runners['first'].gate = threading.Event()
+    handles = [engine.submit(request('ab', candidates=3)) for _ in range(2)]
+    with pytest.raises(errors.QueueFullError):
+        engine.submit(request('ab', candidates=3))
+    handles.append(engine.submit(request('ab')))
+    loader.runners['first'].gate.set()
+    for handle in handles:
+        collect(handle)
+    assert engine.submit(request('ab', candidates=7)).cancel()
+
+
 def test_get_times_out_while_nothing_comes(start: Started) -> None:
     loader = ScriptedLoader()
     engine = ready(start, loader)
