@@ -223,8 +223,9 @@ class Traffic(RuleBasedStateMachine):
         self.places.append(place)
         dropped = [each for each in [*waiting_before, place] if each.status is Status.ENDED]
         assert len(dropped) <= 1
-        for each in dropped:
-            counts = [sum(other.key.name == key for other in [*waiting_before, place]) for key in 'abc']
+        left = [each for each in [*waiting_before, place] if each.status is Status.WAITING]
+        for each in dropped:  # from among those whose turn the newcomer has not brought
+            counts = [sum(other.key.name == key for other in [*left, *dropped]) for key in 'abc']
             assert counts['abc'.index(each.key.name)] == max(counts), 'the key that has most gives way'
 
     @rule(number=st.integers(0, 20), cost=st.integers(0, 100))

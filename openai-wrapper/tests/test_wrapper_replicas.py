@@ -230,10 +230,14 @@ def test_replica_that_has_failed_is_asked_last_until_a_good_poll(make_wrapper: M
     first, second = make_upstream(), make_upstream()
     wrapper = make_wrapper(first.url, second.url, first_byte_s=0.3)
     assert wait_for(lambda: all_ready(wrapper, 2))
-    first.on_completion(first.wait_until_client_leaves)
-    second.on_completion(Answer('{}'))
     listing = first.scripts['/v1/models']
-    first.scripts['/v1/models'] = Answer('{}', 500)
+
+    def hang(sock: socket.socket, request: Received) -> None:
+        first.scripts['/v1/models'] = Answer('{}', 500)  # from here on polls fail, too
+        first.wait_until_client_leaves(sock, request)
+
+    first.on_completion(hang)
+    second.on_completion(Answer('{}'))
     assert ask(wrapper) == 504  # never sent a second time: it may just take long
     for _ in range(3):
         assert ask(wrapper) == 200
