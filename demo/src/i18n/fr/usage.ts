@@ -8,7 +8,7 @@ export const usageWords: typeof english.usageWords = {
   notUnderstood: 'Le compte rendu du serveur n’est pas compris.',
   unsupported: 'Ce serveur ne compte pas ce qu’une clé consomme.',
   today: 'Aujourd’hui',
-  tokensToday: (count) => `${plural(count, 'token', 'tokens')} utilisés`,
+  tokensToday: (count) => plural(count, 'token', 'tokens'),
   tokensTodayOf: (count, limit) => `${formatCount(count)} sur ${plural(limit, 'token', 'tokens')}`,
   usedUp: 'Les tokens du jour sont épuisés. Il y en aura de nouveaux à minuit, UTC.',
   noLimits: 'Cette clé n’a pas de limites.',
