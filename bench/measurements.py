@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.load import Result
 
 OURS = 'backend-hf'
+OURS_LLAMA = 'backend-llama'
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Run:
-    """Everything that a run found, in the order in which it was found."""
+    """Everything that a run found, in the order in which it was found. `ours` is the server that ratios are of."""
 
     machine: str
     date: str
@@ -69,6 +70,7 @@ class Run:
     starts: list[Start] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    ours: str = OURS
 
     def shapes(self) -> list[str]:
         """Returns the shapes that were measured, in order."""
@@ -84,7 +86,7 @@ class Run:
 
     def ratio(self, shape: str, peer: str, case: str, clients: int, figure: str) -> float | None:
         """Returns the median over the rounds of ours divided by the peer's, each of the same round."""
-        ours, theirs = (self._figures(shape, server, case, clients, figure) for server in (OURS, peer))
+        ours, theirs = (self._figures(shape, server, case, clients, figure) for server in (self.ours, peer))
         return _median(ours[number] / theirs[number] for number in ours if theirs.get(number))
 
     def start(self, shape: str, server: str, figure: str) -> float | None:
@@ -100,9 +102,9 @@ class Run:
                 if (one.shape, one.server, one.result.case, one.result.concurrency) == (shape, server, case, clients)}
 
 
-def new_run() -> Run:
+def new_run(ours: str) -> Run:
     """Returns a run without figures, of this machine and this day."""
-    return Run(machine(), time.strftime('%Y-%m-%d'))
+    return Run(machine(), time.strftime('%Y-%m-%d'), ours=ours)
 
 
 def machine() -> str:

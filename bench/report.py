@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 
-from bench.measurements import OURS, Check, Run
+from bench.measurements import OURS, OURS_LLAMA, Check, Run
 from bench.models import SHAPES
 
 NONE = '–'
-# What a ratio to vLLM must and shall be: concurrency 1, 4, 16, shared prefix, first token (where less is better).
+# What a ratio to a peer must and shall be: concurrency 1, 4, 16, shared prefix, first token (where less is better).
+LLAMA_GOALS = (('must', (0.95, 1.0, 1.0, 4.0)), ('aim', (1.0, 1.15, 1.3, 6.0)))
 GOALS = {
-    'A': (('must', (1.15, 1.1, 1.0, 1.0, 1.0)), ('aim', (1.4, 1.25, 1.2, 1.5, 0.7))),
-    'B': (('must', (1.1, 1.0, 0.97, 1.0, 1.0)), ('aim', (1.25, 1.15, 1.15, 1.5, 0.8))),
+    (OURS, 'A'): (('must', (1.15, 1.1, 1.0, 1.0, 1.0)), ('aim', (1.4, 1.25, 1.2, 1.5, 0.7))),
+    (OURS, 'B'): (('must', (1.1, 1.0, 0.97, 1.0, 1.0)), ('aim', (1.25, 1.15, 1.15, 1.5, 0.8))),
+    (OURS_LLAMA, 'A'): LLAMA_GOALS,
+    (OURS_LLAMA, 'B'): LLAMA_GOALS,
 }
-GOAL_PEER = 'vLLM'
+GOAL_PEERS = {OURS: 'vLLM', OURS_LLAMA: 'llama-server'}
 SPEED = 'tokens_per_s'
 RATIOS = (('greedy', 1, SPEED), ('greedy', 4, SPEED), ('greedy', 16, SPEED), ('shared', 16, SPEED),
           ('greedy', 16, 'first_token_p50_ms'), ('sampled', 1, SPEED), ('sampled', 4, SPEED), ('sampled', 16, SPEED))
@@ -72,14 +75,14 @@ def _latencies(run: Run, shape: str) -> str:
 
 
 def _ratios(run: Run, shape: str) -> str:
-    peers = [server for server in run.servers(shape) if server != OURS]
-    if OURS not in run.servers(shape) or not peers:
+    peers = [server for server in run.servers(shape) if server != run.ours]
+    if run.ours not in run.servers(shape) or not peers:
         return ''
     rows = []
     for peer in peers:
         rows.append([f'to {peer}', *(_figure(run.ratio(shape, peer, *ratio), digits=2) for ratio in RATIOS)])
-        if peer == GOAL_PEER:
-            rows += [_goal_row(run, shape, name, goals) for name, goals in GOALS.get(shape, ())]
+        if peer == GOAL_PEERS[run.ours]:
+            rows += [_goal_row(run, shape, name, goals) for name, goals in GOALS.get((run.ours, shape), ())]
     return table(RATIO_HEADS, rows)
 
 
@@ -87,7 +90,7 @@ def _goal_row(run: Run, shape: str, name: str, goals: Sequence[float]) -> list[s
     """Returns what the ratios of the row above shall be, each with whether it is."""
     cells = []
     for (case, clients, figure), goal in zip(RATIOS, goals):
-        ratio = run.ratio(shape, GOAL_PEER, case, clients, figure)
+        ratio = run.ratio(shape, GOAL_PEERS[run.ours], case, clients, figure)
         is_less_better = figure != SPEED
         is_met = ratio is not None and (ratio <= goal if is_less_better else ratio >= goal)
         verdict = NONE if ratio is None else 'yes' if is_met else '**no**'

@@ -73,7 +73,37 @@ class Running:
     ready_s: float
 
 
-def kinds(vllm_venv: Path, transformers_venv: Path, backend_hf_options: tuple[str, ...] = ()) -> list[ServerKind]:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where other servers are, and how ours are told to be; `quantize` is a number format of backend-llama."""
+
+    vllm_venv: Path
+    transformers_venv: Path
+    llama_server: Path
+    backend_hf_options: tuple[str, ...] = ()
+    quantize: str = 'bf16'
+
+
+def llama_kinds(places: Places) -> list[ServerKind]:
+    """Returns backend-llama, and llama.cpp's own server, which loads the file that the other has made."""
+    form = places.quantize
+    return [
+        ServerKind(
+            'backend-llama', Path(sys.executable),
+            lambda launch: [str(ROOT / 'backend-llama/serve-backend-llama.py'), '--model', str(launch.model),
+                            '--model-id', str(launch.model), '--port', str(launch.port), '--slots', str(launch.slots),
+                            '--quantize', form, '--max-seq-len', str(CONTEXT_TOKENS), '--log-level', 'WARNING'],
+            '/ready'),
+        ServerKind(
+            'llama-server', places.llama_server,
+            lambda launch: ['--model', str(max(launch.model.glob(f'*-{form}-*.gguf'))), '--host', '127.0.0.1',
+                            '--port', str(launch.port), '--parallel', str(launch.slots), '--ctx-size',
+                            str(CONTEXT_TOKENS * launch.slots), '--threads', str(os.cpu_count() or 1), '--no-webui'],
+            '/health', most_clients=16),
+    ]
+
+
+def kinds(places: Places) -> list[ServerKind]:
     """Returns every server, installed or not; this repository's own comes first."""
     return [
         ServerKind(
@@ -81,16 +111,16 @@ def kinds(vllm_venv: Path, transformers_venv: Path, backend_hf_options: tuple[st
             lambda launch: [str(ROOT / 'backend-hf/serve-backend-hf.py'), '--single-model', str(launch.model),
                             '--port', str(launch.port), '--max-batch-size', str(launch.slots),
                             '--max-context-tokens', str(CONTEXT_TOKENS), '--log-level', 'WARNING'],
-            '/ready', extra=backend_hf_options),
+            '/ready', extra=places.backend_hf_options),
         ServerKind(
-            'vLLM', vllm_venv / 'bin/vllm',
+            'vLLM', places.vllm_venv / 'bin/vllm',
             lambda launch: ['serve', str(launch.model), '--host', '127.0.0.1', '--port', str(launch.port),
                             '--max-model-len', str(CONTEXT_TOKENS), '--dtype', 'bfloat16'],
             # GiB of cache: room for what is measured; left to itself it takes most of the memory. It computes on all
             # cores but one, which is its best: on two cores, both bound and none bound were slower.
             '/health', environment={'VLLM_CPU_KVCACHE_SPACE': '2'}),
         ServerKind(
-            'transformers serve', transformers_venv / 'bin/transformers',
+            'transformers serve', places.transformers_venv / 'bin/transformers',
             # By default its cache is nine tenths of the free memory, and the kernel then kills it.
             lambda launch: ['serve', str(launch.model), '--continuous-batching', '--cb-max-memory-percent', '0.2',
                             '--host', '127.0.0.1', '--port', str(launch.port), '--device', 'cpu',

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.checks import metrics
 from bench.client import AnswerError, complete, exchange, understand
 from bench.processes import ProcessTree
-from bench.servers import Running, kinds, serve
+from bench.servers import Places, Running, kinds, serve
 
 MODEL = 'sandle-tiny'
 CONTEXT_TOKENS = 1024  # of that model
@@ -174,7 +174,8 @@ def show(diary: Diary, different: list[str], duration_s: float) -> None:
 @click.option('--backend-hf-option', 'own_options', multiple=True, help='Another argument for backend-hf.')
 def main(minutes: float, clients: int, slots: int, seed: int, own_options: tuple[str, ...]) -> None:
     """Runs the crowd, then the replays; fails with what is wrong."""
-    ours = kinds(Path(), Path(), ('--dtype', 'float32', '--max-queue', str(4 * clients), *own_options))[0]
+    options = ('--dtype', 'float32', '--max-queue', str(4 * clients), *own_options)
+    ours = kinds(Places(Path(), Path(), Path(), options))[0]
     with serve(ours, Path(MODEL), slots) as running:
         asyncio.run(fill(running.url, slots))
         diary = asyncio.run(crowd(running, clients, 60 * minutes, seed))

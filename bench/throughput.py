@@ -1,6 +1,7 @@
-"""Measures this repository's backend-hf and what it competes with, and prints tables of figures and ratios.
+"""Measures one of this repository's backends and what it competes with, and prints tables of figures and ratios.
 
     python bench/throughput.py --vllm-venv ~/venvs/vllm
+    python bench/throughput.py --ours backend-llama --llama-server llama-server/bin/llama-server --shape A --shape B
 
 Each server is started in turn, with the same model and the same load over HTTP, several rounds long; a ratio is of two
 measurements of the same round. Servers that are not installed are left out. See bench/README.md.
@@ -17,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import checks, models
 from bench.load import Case, Dialect, measure
-from bench.measurements import OURS, Failure, Measured, Run, Start, new_run
+from bench.measurements import OURS, OURS_LLAMA, Failure, Measured, Run, Start, new_run
 from bench.report import render
-from bench.servers import Running, ServerError, ServerKind, kinds, serve
+from bench.servers import Places, Running, ServerError, ServerKind, kinds, llama_kinds, serve
 
 SETTLE_S = 240.0  # for what a server compiles in the background
 MANY_CLIENTS = 64
@@ -76,9 +77,9 @@ def measure_server(kind: ServerKind, shape: str, folder: Path, number: int, plan
 
 
 def measure_all(shapes: Sequence[str], servers: Sequence[ServerKind], folder: Path, rounds: int, plan: Plan,
-                output: Path | None) -> Run:
+                output: Path | None, ours: str = OURS) -> Run:
     """Measures every server with every shape; what fails is noted, and the rest goes on."""
-    run = new_run()
+    run = new_run(ours)
     for shape in shapes:
         model = models.ensure(shape, folder)
         for number in range(rounds):
@@ -116,26 +117,33 @@ def say(text: str) -> None:
 @click.option('--server', 'wanted', multiple=True, help='Measure this server only; may be repeated.')
 @click.option('--rounds', type=click.IntRange(1), default=3, help='Times that everything is measured.')
 @click.option('--quick', is_flag=True, help='Greedy, at concurrency 1 and 16, one wave each.')
-@click.option('--slots', type=click.IntRange(1), default=16, help='Sequences that backend-hf works on at once.')
+@click.option('--ours', type=click.Choice([OURS, OURS_LLAMA]), default=OURS, help='The backend to measure.')
+@click.option('--slots', type=click.IntRange(1), default=16, help='Sequences that it works on at once.')
 @click.option('--checks/--no-checks', 'has_checks', default=True, help='Also check what is asked of backend-hf alone.')
 @click.option('--vllm-venv', type=click.Path(path_type=Path), envvar='SANDLE_BENCH_VLLM_VENV',
               default=Path('~/.venv-vllm'), help='Virtual environment of vLLM.')
 @click.option('--transformers-venv', type=click.Path(path_type=Path), envvar='SANDLE_BENCH_TRANSFORMERS_VENV',
               default=Path('~/.venv-transformers'), help='Virtual environment of `transformers serve`.')
+@click.option('--llama-server', type=click.Path(path_type=Path), envvar='SANDLE_BENCH_LLAMA_SERVER',
+              default=Path('~/llama.cpp/build/bin/llama-server'), help="llama.cpp's own server.")
+@click.option('--quantize', default='bf16', help="backend-llama's number format.")
 @click.option('--backend-hf-option', 'own_options', multiple=True,
               help='Another argument for backend-hf; may be repeated.')
 @click.option('--models-folder', type=click.Path(path_type=Path), default=models.default_folder,
               show_default="in the user's cache", help='Where the models are, or are made.')
 @click.option('--output', type=click.Path(path_type=Path, dir_okay=False),
               help='JSON file for everything that was found; written after every server.')
-def main(shapes: tuple[str, ...], wanted: tuple[str, ...], rounds: int, quick: bool, slots: int, has_checks: bool,
-         vllm_venv: Path, transformers_venv: Path, own_options: tuple[str, ...], models_folder: Path,
-         output: Path | None) -> None:
+def main(shapes: tuple[str, ...], wanted: tuple[str, ...], rounds: int, quick: bool, ours: str, slots: int,
+         has_checks: bool, vllm_venv: Path, transformers_venv: Path, llama_server: Path, quantize: str,
+         own_options: tuple[str, ...], models_folder: Path, output: Path | None) -> None:
     """Measures, prints the tables, and fails when our own server failed."""
-    offered = kinds(vllm_venv.expanduser(), transformers_venv.expanduser(), own_options)
-    run = measure_all(shapes, choose(offered, wanted), models_folder, rounds, Plan(quick, slots, has_checks), output)
+    places = Places(vllm_venv.expanduser(), transformers_venv.expanduser(), llama_server.expanduser(), own_options,
+                    quantize)
+    offered = kinds(places) if ours == OURS else llama_kinds(places)
+    run = measure_all(shapes, choose(offered, wanted), models_folder, rounds, Plan(quick, slots, has_checks), output,
+                      ours)
     click.echo(render(run))
-    if any(failure.server == OURS for failure in run.failures):
+    if any(failure.server == ours for failure in run.failures):
         raise SystemExit(1)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench.load import Case, measure
 from bench.processes import ProcessTree
-from bench.servers import ROOT, Launch, ServerError, ServerKind, kinds, serve
+from bench.servers import ROOT, Launch, Places, ServerError, ServerKind, kinds, llama_kinds, serve
 from tests.end_to_end.rig import wait_for
 
 STUB = ServerKind(
@@ -71,7 +71,17 @@ def test_a_busy_tree_is_waited_for_but_not_for_ever(tmp_path: Path, monkeypatch:
 
 
 def test_kinds_know_what_is_not_installed(tmp_path: Path) -> None:
-    offered = kinds(tmp_path / 'no-vllm', tmp_path / 'no-transformers', ('--max-queue', '7'))
+    places = Places(tmp_path / 'no-vllm', tmp_path / 'no-transformers', tmp_path / 'no-llama', ('--max-queue', '7'))
+    offered = kinds(places)
     assert [kind.name for kind in offered if kind.is_installed] == ['backend-hf', 'naive']
     assert offered[0].extra == ('--max-queue', '7')
     assert all(str(tmp_path / 'model') in kind.arguments(Launch(tmp_path / 'model', 1, 2)) for kind in offered)
+    assert [kind.name for kind in llama_kinds(places) if kind.is_installed] == ['backend-llama']
+
+
+def test_llama_server_gets_the_file_that_our_backend_has_made(tmp_path: Path) -> None:
+    (tmp_path / 'model-bf16-0123.gguf').touch()
+    (tmp_path / 'model-q8_0-4567.gguf').touch()
+    ours, other = llama_kinds(Places(Path(), Path(), Path(), quantize='q8_0'))
+    launch = Launch(tmp_path, 1, 2)
+    assert str(tmp_path / 'model-q8_0-4567.gguf') in other.arguments(launch) and 'q8_0' in ours.arguments(launch)
