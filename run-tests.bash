@@ -105,7 +105,7 @@ audit_npm_stage() {
   "$bin/python" tests/audit.py npm
 }
 
-pytest_stage() { "$bin/pytest" -ra; }
+pytest_stage() { "$bin/pytest" -ra --durations=20; }
 
 need_node_modules() { [[ -d demo/node_modules ]] || skip 'the page was not set up: Node.js 20.19 or newer with npm was not found'; }
 

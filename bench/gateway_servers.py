@@ -64,7 +64,7 @@ def _wait_until_ready(name: str, url: str, processes: ProcessTree) -> None:
             with contextlib.suppress(requests.RequestException):
                 if session.get(url, timeout=5).status_code < 500:
                     return
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks
     raise ServerError(f'{name} did not become ready\n{processes.log.read_text("utf-8", "replace")[-LOG_CHARACTERS:]}')
 
 

@@ -126,7 +126,7 @@ async def _run(url: str, key: str, load: Load) -> list[Stream]:
                f'Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n').encode() + body
     loop = asyncio.get_running_loop()
     streams = [Stream(request, loop.create_future()) for _ in range(load.streams)]
-    await asyncio.gather(*(loop.create_connection(lambda stream=stream: stream,  # type: ignore[misc]
+    await asyncio.gather(*(loop.create_connection(lambda stream=stream: stream,  # type: ignore[misc]  # a default
                                                   address.hostname or '', address.port or 80) for stream in streams))
     await asyncio.wait([stream.ended for stream in streams], timeout=load.duration_s + EXTRA_S)
     for stream in streams:

@@ -59,7 +59,7 @@ class Inquiries:
         """Waits for those that are under way, for a moment."""
         end_s = time.monotonic() + STOP_WAIT_S
         while self._waiting.unfinished_tasks and time.monotonic() < end_s:
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks
 
     def _run(self) -> None:
         while True:

@@ -114,7 +114,7 @@ def _wait_until_sent(sockets: dict[int, Any]) -> None:
     deadline_s = time.monotonic() + LAST_WORDS_S
     while any(isinstance(item, Channel) and (item.requests or item.total_outbufs_len)
               for item in list(sockets.values())) and time.monotonic() < deadline_s:
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks
 
 
 def _listen(app: flask.Flask, options: ServerOptions, threads: int, sockets: dict[int, Any]) -> list[Listener]:

@@ -59,7 +59,7 @@ def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def channel_with(sock: socket.socket, sent: Sent, application: Callable[..., list[bytes]]) -> Channel:
     channel = Channel(Server(application), sock, ('127.0.0.1', 1), Adjustments(), map={})
-    channel.send = sent  # type: ignore[method-assign]
+    channel.send = sent  # type: ignore[method-assign]  # asyncore's, which the socket's take the place of
     return channel
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and starts the compose stack with one backend, and checks it from outside: through nginx, and container by container.
 #
-#   bash tests/compose/check.bash stub|hf|https
+#   bash tests/compose/check.bash stub|hf|llama|https
 #
 # `https` is the stub with docker-compose.https.yml, of which no certificate authority is asked.
 #
@@ -13,9 +13,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
 which=${1:-}
 case $which in
-  stub | hf) backend=$which ;;
+  stub | hf | llama) backend=$which ;;
   https) backend=stub ;;
-  *) echo "usage: $0 stub|hf|https" >&2; exit 2 ;;
+  *) echo "usage: $0 stub|hf|llama|https" >&2; exit 2 ;;
 esac
 
 export COMPOSE_PROJECT_NAME=sandle-check
@@ -69,7 +69,7 @@ check_help() {
 }
 
 choose_key() {
-  # With the stub none is given, so that the wrapper makes one; with hf one is.
+  # With the stub none is given, so that the wrapper makes one; with a model one is.
   [[ $backend == stub ]] || export SANDLE_AUTH_TOKEN=check-key_with-dashes_and_underscores
 }
 
@@ -103,7 +103,7 @@ export SANDLE_DEMO_PORT
 plain_url=http://127.0.0.1:$SANDLE_DEMO_PORT
 url=$plain_url
 services=(demo openai-wrapper "backend-$backend")
-# The stub answers slowly enough that a stream can be watched and left, and as slowly as it is asked; hf reads none of these.
+# The stub answers slowly enough that a stream can be watched and left, and as slowly as it is asked; models read none of these.
 export SANDLE_NUM_TOKENS=40 SANDLE_TOKEN_DELAY_S=0.05 SANDLE_FAULTS=true
 if [[ $which == https ]]; then
   SANDLE_HTTPS_PORT=$(free_port)

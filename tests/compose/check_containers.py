@@ -79,7 +79,7 @@ def check_first_process(container: Container) -> None:
         deadline_s = time.monotonic() + 60
         while 'listening on' not in output('sh', '-c', f'docker logs {once} 2>&1'):
             assert time.monotonic() < deadline_s, 'it did not start'
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks
         began_s = time.monotonic()
         output('docker', 'stop', '--time', '20', once)
         code = json.loads(output('docker', 'inspect', once))[0]['State']['ExitCode']
@@ -104,7 +104,7 @@ def main() -> int:
     by_name = {container.service: container for container in containers}
     demo, wrapper = by_name['demo'], by_name['openai-wrapper']
     (backend,) = [each for each in containers if each.service.startswith('backend-')]
-    small = [each for each in (wrapper, backend) if each.service != 'backend-hf']
+    small = [each for each in (wrapper, backend) if each.service not in ('backend-hf', 'backend-llama')]
     with_health = [demo, wrapper, backend]
     checks: list[tuple[str, Callable[[], object]]] = [
         (f'{each.service} has no rights it does not need', partial(check_rights, each)) for each in containers]

@@ -59,7 +59,7 @@ def check_certificate(tls: Stack) -> None:
     began_s = time.monotonic()
     while fingerprint(tls) == before:
         assert time.monotonic() - began_s < TAKEN_WITHIN_S, 'nginx does not take it'
-        time.sleep(0.5)
+        time.sleep(0.5)  # between two looks
     print(f'   taken after {time.monotonic() - began_s:.0f} s', flush=True)
 
 

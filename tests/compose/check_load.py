@@ -1,4 +1,4 @@
-"""Checks what a stack does under load: `python3 -m tests.compose.check_load URL stub|hf`. Ends by stopping it.
+"""Checks what a stack does under load: `python3 -m tests.compose.check_load URL stub|hf|llama`. Ends by stopping it.
 
 With the stub, whose `--faults` set the pace, one of two replicas is killed first. Standard library only.
 """
@@ -87,7 +87,7 @@ class Streams:
 
 
 def body_of(stack: Stack, backend: str, tokens: int, stream: bool) -> dict[str, object]:
-    """Returns a request whose answer takes the stub 0.1 s a token, and hf what it takes."""
+    """Returns a request whose answer takes the stub 0.1 s a token, and a model what it takes."""
     prompt = f'!fault tokens={tokens} delay=0.1' if backend == 'stub' else STORY
     return {'model': stack.model, 'prompt': prompt, 'max_tokens': tokens, 'ignore_eos': True, 'stream': stream}
 
@@ -97,7 +97,7 @@ def wait_for(condition: Callable[[], bool], otherwise: str, timeout_s: float = 6
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline_s, otherwise
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks
 
 
 def is_at_work(container: Container) -> bool:
@@ -139,7 +139,7 @@ def main() -> int:
     """Runs the checks; stopping comes last."""
     backend = sys.argv[2]
     stack = Stack(sys.argv[1], backend, os.environ['SANDLE_AUTH_TOKEN'])
-    stack.model = 'sandle-tiny' if backend == 'hf' else 'stub'
+    stack.model = 'stub' if backend == 'stub' else 'sandle-tiny'
     checks: list[tuple[str, Callable[[], object]]] = []
     if backend == 'stub':
         checks.append(('a replica is killed under load, and nobody notices', partial(check_replica, stack)))
