@@ -2,8 +2,9 @@
 //
 //   SANDLE_URL=http://127.0.0.1:8080 SANDLE_API_KEY=… npm run screenshots [-- FOLDER]
 //
-// The stack must serve sandle-tiny; the comparison takes the first two models (here sandle-tiny, and the same with 4-bit weights from a
-// second backend). Seeds keep the pictures the same from one time to the next. With a FOLDER there are narrow pictures, too.
+// The stack must serve sandle-tiny; the comparison takes the first two models (here sandle-tiny, and beside it the same from
+// backend-llama with 4-bit weights). Seeds keep the pictures the same from one time to the next. With a FOLDER there are narrow
+// pictures, too.
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { chromium } from '@playwright/test'
