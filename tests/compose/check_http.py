@@ -105,7 +105,7 @@ def check_models(stack: Stack) -> None:
         models = stack.json('GET', '/v1/models', Authorization=scheme)['data']
         ids = [model['id'] for model in models]
         assert ids, 'no models'
-    stack.model = 'sandle-tiny' if stack.backend != 'stub' else ids[0]
+    stack.model = 'sandle-tiny' if stack.backend == 'hf' else ids[0]
     assert stack.model in ids, ids
     assert stack.json('GET', f'/v1/models/{urllib.parse.quote(stack.model, safe="")}')['id'] == stack.model
 

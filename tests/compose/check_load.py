@@ -139,7 +139,7 @@ def main() -> int:
     """Runs the checks; stopping comes last."""
     backend = sys.argv[2]
     stack = Stack(sys.argv[1], backend, os.environ['SANDLE_AUTH_TOKEN'])
-    stack.model = 'stub' if backend == 'stub' else 'sandle-tiny'
+    stack.model = {'stub': 'stub', 'hf': 'sandle-tiny', 'llama': 'llama'}[backend]
     checks: list[tuple[str, Callable[[], object]]] = []
     if backend == 'stub':
         checks.append(('a replica is killed under load, and nobody notices', partial(check_replica, stack)))
