@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 Report = Callable[[str], None]
 SMALL_PARAMETERS = 50_000_000  # as in backend-hf
-CONVERTER = 'sandle 1'  # another number makes every file anew
+CONVERTER = 'sandle 2'  # another number makes every file anew
 PLAIN = {'f32': torch.float32, 'f16': torch.float16, 'bf16': torch.bfloat16}
 # llama_ftype's numbers, and bits a weight with their scales.
 QUANTIZED = {'q8_0': (7, 8.5), 'q6_k': (18, 6.6), 'q5_k_m': (17, 5.7), 'q5_0': (8, 5.5), 'q4_k_m': (15, 4.9),

@@ -15,6 +15,7 @@ from sandle.engine.runner import LoadError
 
 Report = Callable[[str], None]
 MODE = 0o644  # as other files of models
+NO_MERGE = '<none> <none>'  # llama.cpp wants a merge in every such vocabulary; text is never split into these two
 KINDS = {torch.float32: gguf.GGMLQuantizationType.F32, torch.float16: gguf.GGMLQuantizationType.F16,
          torch.bfloat16: gguf.GGMLQuantizationType.BF16}
 FILE_TYPES = {torch.float32: gguf.LlamaFileType.ALL_F32, torch.float16: gguf.LlamaFileType.MOSTLY_F16,
@@ -106,8 +107,8 @@ def _add_vocabulary(writer: gguf.GGUFWriter, vocabulary: Vocabulary) -> None:
     writer.add_token_types(vocabulary.types)
     if vocabulary.scores:
         writer.add_token_scores(vocabulary.scores)
-    if vocabulary.merges:
-        writer.add_token_merges(vocabulary.merges)
+    if vocabulary.kind == 'gpt2':
+        writer.add_token_merges(vocabulary.merges or [NO_MERGE])
     for token, add in ((vocabulary.bos, writer.add_bos_token_id), (vocabulary.eos, writer.add_eos_token_id),
                        (vocabulary.eot, writer.add_eot_token_id), (vocabulary.pad, writer.add_pad_token_id),
                        (vocabulary.unk, writer.add_unk_token_id)):

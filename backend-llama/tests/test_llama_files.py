@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from llama_convert import Source, to_gguf
-from llama_library import Library
+from llama_library import Library, Model
 from llama_meta_folder import find_fault
+from llama_tokenizer import LlamaTokenizer
 
 from sandle.engine.runner import LoadError
 from tests.llama_rig import write_meta
@@ -133,6 +134,16 @@ def test_damaged_gguf_is_refused(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / 'model.gguf'
     file.write_bytes(b'GGUF' + b'\0' * 100)
     assert 'cannot be quantized' in refusal(Source(file), 'q8_0')
+
+
+def test_vocabulary_without_merges_can_be_loaded(own: Path) -> None:
+    data = json.loads((own / 'tokenizer.json').read_text())
+    data['model']['merges'] = []
+    (own / 'tokenizer.json').write_text(json.dumps(data))
+    library = Library()
+    file = to_gguf(library, Source(own), None, None, lambda line: None)
+    tokenizer = LlamaTokenizer(Model(library, file, vocabulary_only=True))
+    assert tokenizer.detokenize(tokenizer.encode('ab', False)) == 'ab' and len(tokenizer.encode('ab', False)) == 2
 
 
 def test_converted_file_is_kept_until_the_model_changes(own: Path) -> None:
