@@ -37,7 +37,8 @@ def parse_object(body: bytes) -> dict[str, object]:
         raise _not_json(str(error).split(';')[0]) from None
     if not isinstance(value, dict):
         raise InvalidRequestError(f'The request body must be a JSON object, not {type_names[type(value)]}.')
-    _check_depth(value)
+    if body.count(b'[') + body.count(b'{') > MAX_DEPTH:  # else it cannot be deeper, however long it is
+        _check_depth(value)
     if SURROGATE_ESCAPE.search(body):
         _refuse_lone_surrogates(value)
     return value
