@@ -17,7 +17,7 @@ bin=$root/.venv/bin
 stages=(flake8 mypy shellcheck audit-pip audit-npm pytest page-lint page-unit page-browser fuzz)
 wanted=("$@")
 summary=()
-failures=0
+failed=()  # the stages
 skip_status=77  # what a stage returns to be counted as skipped, its reason being the last line it printed
 stack_pids=()
 url=       # of the stack with the stub
@@ -53,7 +53,7 @@ run_stage() { # NAME FUNCTION
   case $status in
     0) note passed "$1" "$began" ;;
     "$skip_status") note SKIPPED "$1" "$began" "$(tail -n 1 "$log" | sed 's/^skipped: //')" ;;
-    *) note FAILED "$1" "$began" "status $status, see test-output/$1.log"; failures=$((failures + 1)) ;;
+    *) note FAILED "$1" "$began" "status $status, see test-output/$1.log"; failed+=("$1") ;;
   esac
 }
 
@@ -210,12 +210,26 @@ check_names() {
   done
 }
 
+show_failure() { # STAGE: what failed in it, again: whoever reads only the end of a long output must find it there
+  local log=$output/$1.log lines=60
+  say "failed: $1"
+  # pytest lists the slowest tests after its tracebacks; every other tool ends with what failed.
+  if [[ $1 == pytest ]] && grep -qE '^=+ (ERRORS|FAILURES) =+$' "$log"; then
+    sed -En '/^=+ (ERRORS|FAILURES) =+$/,/^=+ (warnings|slowest|short test) .*=+$/p' "$log" | tail -n "$lines"
+    { grep -E '^(FAILED|ERROR) ' "$log" || true; } | tail -n "$lines"
+  else
+    tail -n "$lines" "$log"
+  fi
+}
+
 report() {
+  local stage
+  for stage in ${failed[@]+"${failed[@]}"}; do show_failure "$stage"; done
   say "summary ($SECONDS s)"
   printf '%s\n' "${summary[@]}"
   # pytest's own last line, which is else far above.
   if is_wanted pytest; then grep -E '^=+ .*[0-9.]+s.* =+$' "$output/pytest.log" | tail -n 1 || echo 'pytest did not come to its end'; fi
-  ((failures == 0)) || { echo "$failures failed"; exit 1; }
+  ((${#failed[@]} == 0)) || { echo "${#failed[@]} failed: ${failed[*]}"; exit 1; }
   echo 'nothing failed'
 }
 
@@ -225,7 +239,7 @@ rm -rf "$output"
 mkdir -p "$output"
 trap stop_stacks EXIT
 run_stage setup set_up
-((failures == 0)) || report
+((${#failed[@]} == 0)) || report
 run_stage flake8 flake8_stage
 run_stage mypy mypy_stage
 run_stage shellcheck shellcheck_stage
