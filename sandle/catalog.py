@@ -1,9 +1,9 @@
 """models.json: the models that a backend offers, and where their files are.
 
 Knows the file's format; knows neither how a model is loaded nor whether its files are there. The format is a list of
-objects with `id` and, all optional, `description`, `owned_by`, and either `path` (a folder, relative to the file) or
-`repo` (a repository of the Hub, the id by default) with `revision`. Files of the original Sandle are accepted as they
-are.
+objects with `id` and, all optional, `description`, `owned_by`, `kind` (what the model makes), and either `path` (a
+folder, relative to the file) or `repo` (a repository of the Hub, the id by default) with `revision`. Files of the
+original Sandle are accepted as they are.
 """
 
 import json
@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+
+Kind = Literal['completion', 'embedding']
 
 
 class CatalogError(Exception):
@@ -28,6 +31,7 @@ class CatalogEntry:
     path: Path | None = None
     repo: str | None = None
     revision: str | None = None
+    kind: Kind = 'completion'
 
 
 class FileEntry(BaseModel):
@@ -41,6 +45,7 @@ class FileEntry(BaseModel):
     path: str | None = Field(default=None, min_length=1)
     repo: str | None = Field(default=None, min_length=1)
     revision: str | None = Field(default=None, min_length=1)
+    kind: Kind = 'completion'
     object: Literal['model'] = 'model'
     permission: list[JsonValue] = []
 
@@ -77,7 +82,7 @@ def _resolve(entry: FileEntry, file: Path) -> CatalogEntry:
     path = None if entry.path is None else (file.parent / entry.path).resolve()
     repo = None if entry.path is not None else entry.repo or entry.id
     return CatalogEntry(id=entry.id, description=entry.description or entry.id, owned_by=owned_by, path=path, repo=repo,
-                        revision=entry.revision)
+                        revision=entry.revision, kind=entry.kind)
 
 
 def _first_fault(error: ValidationError, data: object) -> str:

@@ -42,6 +42,11 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
     assert (entry.description, entry.owned_by, entry.repo) == ('someone/model', 'someone', 'someone/model')
 
 
+def test_a_model_makes_completions_unless_its_entry_says_otherwise(tmp_path: Path) -> None:
+    entries = read_catalog(write(tmp_path, [{'id': 'writer'}, {'id': 'finder', 'kind': 'embedding'}]))
+    assert [entry.kind for entry in entries] == ['completion', 'embedding']
+
+
 @pytest.mark.parametrize(('content', 'words'), [
     ('[', 'is not valid JSON'),
     ('[' * 100_000, 'is not valid JSON'),
@@ -55,6 +60,7 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
     ([{'id': 'a b'}], "entry 1 ('a b'): 'id' must"),
     ([{'id': 'x', 'object': 'engine'}], "'object' must be 'model'"),
     ([{'id': 'x', 'path': 5}], "'path' must be a valid string"),
+    ([{'id': 'x', 'kind': 'picture'}], "entry 1 ('x'): 'kind' must be 'completion' or 'embedding'"),
     ([{'id': 'x'}, {'id': 'y'}, {'id': 'x'}], "lists 'x' twice"),
     ([{'id': 'x', 'path': 'p', 'repo': 'r'}], 'neither a repo nor a revision'),
     ([{'id': 'x', 'path': 'p', 'revision': 'r'}], 'neither a repo nor a revision'),

@@ -56,7 +56,8 @@ class Cancel:
 class EngineLoop:
     """See sandle.engine.engine.Engine. `preload` names the model that is loaded at the start."""
 
-    def __init__(self, models: Many[ModelInfo], loader: ModelLoader, preload: str, options: EngineOptions) -> None:
+    def __init__(self, models: Many[ModelInfo], loader: ModelLoader[LoadedModel], preload: str,
+                 options: EngineOptions) -> None:
         self._residency = Residency(models, loader, preload)
         self._options = options
         self._recorder = Recorder()

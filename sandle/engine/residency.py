@@ -1,6 +1,7 @@
 """Which of the models on offer is in memory, which one is wanted there, and how each of them stands.
 
-One model is resident at a time. Asked by HTTP threads, changed by the engine thread; a lock guards what both touch.
+One model is resident at a time. Asked by HTTP threads, changed by the engine thread (the one thread that uses the
+model); a lock guards what both touch.
 """
 
 import logging
@@ -9,16 +10,19 @@ import time
 from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from sandle import errors
 from sandle.engine.engine import ModelInfo, ModelStatus
-from sandle.engine.runner import LoadedModel, LoadError, ModelLoader
+from sandle.engine.runner import LoadError, ModelLoader, Resident
 
 logger = logging.getLogger(__name__)
 
 LOADING_RETRY_AFTER_S = 2
 FIRST_RETRY_S, LAST_RETRY_S = 5.0, 300.0
 UNUSED_FOR_S = 30.0  # a model loaded for somebody stays at least so long, or until its first request
+
+Model = TypeVar('Model', bound=Resident)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +34,15 @@ class Failure:
     retry_at_s: float
 
 
-class Residency:
+class Residency(Generic[Model]):
     """The models on offer, and the one in memory. `preload` is wanted from the start, and again whenever it failed."""
 
-    def __init__(self, models: Many[ModelInfo], loader: ModelLoader, preload: str) -> None:
+    def __init__(self, models: Many[ModelInfo], loader: ModelLoader[Model], preload: str) -> None:
         self._models = {info.id: info for info in models}
         self._loader = loader
         self._preload = preload
         self._lock = threading.Lock()
-        self._loaded: LoadedModel | None = None
+        self._loaded: Model | None = None
         self._loaded_id: str | None = None
         self._wanted: str | None = preload
         self._failures: dict[str, Failure] = {}
@@ -54,7 +58,7 @@ class Residency:
         """Returns whether a model is in memory. Any thread."""
         return self._loaded is not None
 
-    def use(self, model: str) -> LoadedModel:
+    def use(self, model: str) -> Model:
         """Returns a model that is in memory; asks for it to be loaded if it is not. Any thread.
 
         Raises ModelNotFoundError, ModelLoadingError, and UnavailableError with the cause when loading has failed.
@@ -86,7 +90,7 @@ class Residency:
                 self._want(self._preload)
             return self._wanted is not None
 
-    def change(self) -> LoadedModel | None:
+    def change(self) -> Model | None:
         """Releases the model in memory and loads the one wanted; returns None when that fails. Engine thread.
 
         Nothing may be running. When loading fails, the model that was there before is wanted again.
@@ -118,7 +122,7 @@ class Residency:
                 self._update(self._loaded_id, status=ModelStatus.AVAILABLE)
             self._loaded_id = None
         if loaded is not None:
-            loaded.runner.release()
+            loaded.release()
 
     def _want(self, model: str) -> None:
         self._wanted = model
@@ -133,16 +137,15 @@ class Residency:
                 self._update(model, status=ModelStatus.LOADING, detail=progress)
         return report
 
-    def _succeeded(self, model: str, loaded: LoadedModel) -> None:
+    def _succeeded(self, model: str, loaded: Model) -> None:
         with self._lock:
             self._failures.pop(model, None)
             self._loaded, self._loaded_id, self._wanted = loaded, model, None
             self._unused_until_s = 0.0 if model == self._preload else time.monotonic() + UNUSED_FOR_S
             self._update(model, status=ModelStatus.READY)
             info = self._models[model]
-            found = frozenset({'suffix'} if loaded.tokenizer.can_infill else ())
             self._models[model] = replace(info, context_length=loaded.context_length,
-                                          capabilities=info.capabilities | found)
+                                          capabilities=info.capabilities | loaded.capabilities)
 
     def _failed(self, model: str, previous: str | None, cause: str) -> None:
         with self._lock:

@@ -5,7 +5,7 @@ A runner knows tensors and slots; it knows neither text nor requests. Everything
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sandle.engine.engine import TextTokenizer
 
@@ -99,10 +99,40 @@ class LoadedModel:
     tokenizer: Tokenizer
     context_length: int
 
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """See Resident.capabilities."""
+        return frozenset({'suffix'} if self.tokenizer.can_infill else ())
 
-class ModelLoader(Protocol):
-    """Brings a model into memory, on the engine thread. `release` of its runner undoes it."""
+    def release(self) -> None:
+        """See Resident.release."""
+        self.runner.release()
 
-    def load(self, model_id: str, report: Callable[[str], None]) -> LoadedModel:
+
+class Resident(Protocol):
+    """Any model in memory, whatever it makes."""
+
+    @property
+    def context_length(self) -> int:
+        """The most tokens of one text."""
+        ...
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What it can do beyond what every model of its kind can."""
+        ...
+
+    def release(self) -> None:
+        """Frees its memory; it is not used again. On the thread that loaded it."""
+        ...
+
+
+Loaded = TypeVar('Loaded', bound=Resident, covariant=True)
+
+
+class ModelLoader(Protocol[Loaded]):
+    """Brings a model into memory, on the thread that will use it. Its `release` undoes it."""
+
+    def load(self, model_id: str, report: Callable[[str], None]) -> Loaded:
         """Loads a model of the catalog; `report` takes one line on how far it has come. Raises LoadError."""
         ...
