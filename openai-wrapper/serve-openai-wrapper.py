@@ -53,7 +53,8 @@ def main(context: click.Context, settings: Settings) -> None:
     lifecycle = Lifecycle()
     app = wrapper_app.create_app(
         lifecycle, keys, registry, forwarder, admission, book, Metrics(lifecycle, registry, queue, book),
-        wrapper_app.Policy(frozenset(settings.pass_field), settings.auth_token_is_user, settings.cors_origin, pages))
+        wrapper_app.Policy(frozenset(settings.pass_field), settings.auth_token_is_user, settings.compat,
+                           settings.cors_origin, pages))
     keys.watch(settings.keys_reload_s)
     registry.start()
     book.start()

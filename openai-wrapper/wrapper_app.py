@@ -16,6 +16,7 @@ from sandle.app import Lifecycle
 from wrapper_access import follow_requests, log, record
 from wrapper_admission import Admission
 from wrapper_auth import Guard
+from wrapper_compat import add_compat
 from wrapper_cost import TINY, estimate
 from wrapper_cors import add_cors
 from wrapper_dialect import Request
@@ -38,11 +39,13 @@ class Policy:
     """What the operator decides about requests.
 
     `pass_fields`: request fields beyond the protocol's that backends get. `is_key_user`: backends get the key's name as
-    `user` in place of what the client sent. `pages`: static files by address.
+    `user` in place of what the client sent. `has_compat`: old clients have their addresses. `pages`: static files by
+    address.
     """
 
     pass_fields: frozenset[str] = frozenset()
     is_key_user: bool = False
+    has_compat: bool = False
     cors_origins: Collection[str] = ()
     pages: Mapping[str, StaticFile] = field(default_factory=dict)
 
@@ -93,20 +96,18 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
         return admission.answer(model, cost, is_streamed,
                                 lambda: forwarder.forward(registry.route(model), method, path, request))
 
+    def answer(path: str, body: Mapping[str, object], model: str | None) -> flask.Response:
+        """Checks a request and passes it on; `model` is what the address names, if it names one."""
+        body = addressing.with_model(body, model)
+        parsed = wire.parse(FORWARDED[path], body)
+        name = parsed.model or addressing.default_model(usable_models())
+        check_model(name)
+        request = _reduce({**body, 'model': name}, parsed, policy)
+        is_streamed = isinstance(parsed, protocol.CompletionRequest) and parsed.stream
+        return pass_on(name, 'POST', path, request, estimate(parsed), is_streamed)
+
     def passing_on(path: str) -> Callable[..., flask.Response]:
-        """Returns a view that checks a request and passes it on."""
-        kind = FORWARDED[path]
-
-        def view(model: str | None = None) -> flask.Response:
-            body = addressing.with_model(http.read_json(), model)
-            parsed = wire.parse(kind, body)
-            name = parsed.model or addressing.default_model(usable_models())
-            check_model(name)
-            request = _reduce({**body, 'model': name}, parsed, policy)
-            is_streamed = isinstance(parsed, protocol.CompletionRequest) and parsed.stream
-            return pass_on(name, 'POST', path, request, estimate(parsed), is_streamed)
-
-        return view
+        return lambda model=None: answer(path, http.read_json(), model)
 
     def get_tokenizer_info(model: str | None = None) -> flask.Response:
         name = model or flask.request.args.get('model') or addressing.default_model(usable_models())
@@ -127,6 +128,8 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
         addressing.add_rules(app, path, passing_on(path), 'POST')
     addressing.add_rules(app, '/tokenizer_info', get_tokenizer_info, 'GET')
     app.add_url_rule('/ready', view_func=ready)
+    if policy.has_compat:
+        add_compat(app, usable_models, answer)
 
 
 def _add_metrics(app: flask.Flask, numbers: Metrics) -> None:

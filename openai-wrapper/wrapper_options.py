@@ -42,6 +42,7 @@ class Settings:
     max_queue: int | None
     max_wait_s: float
     pass_field: tuple[str, ...]
+    compat: bool
     cors_origin: tuple[str, ...]
     page_dir: pathlib.Path | None
     docs_dir: pathlib.Path | None
@@ -99,6 +100,8 @@ REQUESTS = [
                  help='Seconds that a request waits for its turn, or for a backend that is loading or lost.'),
     click.option('--pass-field', metavar='NAME', multiple=True,
                  help="A request field beyond the API's to pass on to backends; may be repeated."),
+    click.option('--compat', is_flag=True,
+                 help="Also serve the addresses of old clients: OpenAI's without /v1, and llm-api's /generate."),
     click.option('--threads', type=click.IntRange(8), default=1024,
                  help='Requests open at once, running and waiting; one in eight is kept free for short ones.'),
 ]
