@@ -2,17 +2,20 @@
 
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sandle.engine.engine import Delta, Finished, FinishReason, GenerationRequest, Token, TopToken
-from sandle.engine.penalties import Penalties
 from sandle.engine.runner import Tokenizer
 from sandle.engine.sequence import Sequence
 from sandle.engine.statistics import Recorder
 from sandle.engine.text import Detokenizer, StopFinder, token_text
 from sandle.errors import ApiError
+
+if TYPE_CHECKING:  # a type only: who does not compute logits needs no torch
+    from sandle.engine.penalties import Penalties
 
 
 class RequestHandle:
@@ -99,7 +102,7 @@ class Answer:
     prompt_tokens: list[Token] = field(default_factory=list)
     finish_reason: FinishReason | None = None
     last_token_s: float | None = None
-    penalties: Penalties | None = None
+    penalties: 'Penalties | None' = None
 
     def __post_init__(self) -> None:
         self.stops = StopFinder(self.request.params.stops)
@@ -141,6 +144,21 @@ class Answer:
         self.finish_reason = FinishReason.LENGTH
         return Delta(self.choice, '', (), self.finish_reason)
 
+    def record_start(self, recorder: Recorder, now_s: float) -> None:
+        """Notes that its sequence has got a slot."""
+        queue_s = now_s - self.handle.arrived_s
+        self.handle.queue_s = queue_s if self.handle.queue_s is None else self.handle.queue_s
+        self.handle.line_position = None
+        recorder.admitted(self.sequence.prompt_length, self.sequence.computed_at_start, queue_s)
+
+    def record_token(self, recorder: Recorder, now_s: float) -> None:
+        """Notes that its sequence has got a token more."""
+        if not self.handle.has_first_token:
+            self.handle.has_first_token = True
+            recorder.first_token(now_s - self.handle.arrived_s)
+        recorder.token(None if self.last_token_s is None else now_s - self.last_token_s)
+        self.last_token_s = now_s
+
     def _token(self, token: int, length: int, logprob: float | None, top: Many[tuple[int, float]]) -> Token:
         others = tuple(TopToken(other, self._name(other), value) for other, value in top)
         return Token(token, self._name(token), length, logprob, None if logprob is None else others)
@@ -154,3 +172,12 @@ class Answer:
     def _name(self, token: int) -> str:
         piece = self.tokenizer.token_bytes(token)
         return token_text(piece) if piece else self.tokenizer.token_name(token)
+
+
+def tell_positions(line: Iterable[RequestHandle]) -> None:
+    """Tells the requests of which nothing is worked on yet in how many turns that begins.
+
+    `line` holds the requests of the sequences that wait, in the order of their turns. Engine thread only.
+    """
+    for position, handle in enumerate((handle for handle in dict.fromkeys(line) if handle.queue_s is None), 1):
+        handle.line_position = position

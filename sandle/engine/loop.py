@@ -15,10 +15,11 @@ from sandle import errors
 from sandle.engine.answer import Answer, RequestHandle
 from sandle.engine.engine import GenerationRequest, Handle, ModelInfo
 from sandle.engine.residency import Residency
-from sandle.engine.runner import LoadedModel, ModelLoader, Tokenizer
+from sandle.engine.runner import ModelLoader, TextModel, Tokenizer
 from sandle.engine.sequence import Sequence
 from sandle.engine.statistics import EngineStatistics, Recorder
-from sandle.engine.stepper import Stepper
+from sandle.engine.stepping import Steps
+from sandle.engine.text import Detokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Submit:
     """Work on a request for that model."""
 
     handle: RequestHandle
-    model: LoadedModel
+    model: TextModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,14 @@ class Cancel:
 class EngineLoop:
     """See sandle.engine.engine.Engine. `preload` names the model that is loaded at the start."""
 
-    def __init__(self, models: Many[ModelInfo], loader: ModelLoader[LoadedModel], preload: str,
+    def __init__(self, models: Many[ModelInfo], loader: ModelLoader[TextModel], preload: str,
                  options: EngineOptions) -> None:
-        self._residency = Residency(models, loader, preload)
+        self._residency: Residency[TextModel] = Residency(models, loader, preload)
         self._options = options
         self._recorder = Recorder()
         self._inbox: queue.SimpleQueue[Submit | Cancel | None] = queue.SimpleQueue()
-        self._stepper: Stepper | None = None
+        self._model: TextModel | None = None
+        self._steps: Steps | None = None  # of that model
         self._entry = threading.Lock()
         self._entering = 0  # sequences that are in the inbox, guarded by the lock
         self._is_stopping = False
@@ -82,12 +84,11 @@ class EngineLoop:
         model = self._use(request.model)
         prompts = tuple(_prompt_ids(prompt, request, model.tokenizer) for prompt in request.prompts)
         for ids in prompts:
-            if len(ids) + request.params.max_tokens > model.context_length:
-                raise errors.ContextLengthExceededError(model.context_length, len(ids), request.params.max_tokens)
+            model.check_length(len(ids), request.params.max_tokens)
         self._check_bias(request, model.tokenizer)
-        handle = _handle(request, prompts, model.tokenizer,
+        handle = _handle(request, prompts, model,
                          RequestHandle(prompts, lambda gone: self._inbox.put(Cancel(gone)), self._recorder))
-        self._enter(len(handle.answers), model.runner.slots)
+        self._enter(len(handle.answers), model.slots)
         self._inbox.put(Submit(handle, model))
         return handle
 
@@ -97,11 +98,10 @@ class EngineLoop:
 
     def statistics(self) -> EngineStatistics:
         """See Engine.statistics."""
-        stepper = self._stepper
-        if stepper is None:
+        model, steps = self._model, self._steps
+        if model is None or steps is None:
             return self._recorder.snapshot(0, 0, 0)
-        return self._recorder.snapshot(stepper.scheduler.waiting, len(stepper.scheduler.running),
-                                       stepper.model.runner.slots)
+        return self._recorder.snapshot(steps.waiting, steps.running, model.slots)
 
     def shutdown(self) -> None:
         """See Engine.shutdown."""
@@ -109,7 +109,7 @@ class EngineLoop:
         self._inbox.put(None)
         self._thread.join(SHUTDOWN_WAIT_S)
 
-    def _use(self, model: str) -> LoadedModel:
+    def _use(self, model: str) -> TextModel:
         """Returns a model that is in memory. Any thread. Raises as `Engine.submit` does for a model."""
         if self._is_stopping:
             raise _shutting_down()
@@ -122,8 +122,8 @@ class EngineLoop:
     def _enter(self, added: int, slots: int) -> None:
         """Counts the sequences of a request in. Raises QueueFullError if there is no room for them."""
         with self._entry:
-            stepper = self._stepper
-            active = self._entering + (0 if stepper is None else stepper.active)
+            steps = self._steps
+            active = self._entering + (0 if steps is None else steps.active)
             if not active or active + added <= slots + self._options.max_queue:
                 self._entering += added
                 return
@@ -143,31 +143,29 @@ class EngineLoop:
         """The engine thread."""
         while not self._is_stopping:
             self._take_commands()
-            stepper = self._stepper
-            if stepper is not None and not stepper.scheduler.is_idle():
-                self._step(stepper)
+            steps = self._steps
+            if steps is not None and steps.active:
+                self._step(steps)
             elif self._residency.wants_change():
-                self._stepper = None
-                loaded = self._residency.change()
-                self._stepper = None if loaded is None else self._new_stepper(loaded)
-        if self._stepper is not None:
-            self._stepper.fail(_shutting_down())
+                self._model = self._steps = None
+                self._model = self._residency.change()
+                if self._model is not None:
+                    self._steps = self._model.new_steps(self._options.max_batch_tokens, self._recorder)
+        if self._steps is not None:
+            self._steps.fail(_shutting_down())
         self._take_commands()
         self._residency.release()
 
-    def _new_stepper(self, loaded: LoadedModel) -> Stepper:
-        return Stepper(loaded, self._options.max_batch_tokens, self._recorder)
-
-    def _step(self, stepper: Stepper) -> None:
+    def _step(self, steps: Steps) -> None:
         try:
-            stepper.step()
+            steps.step()
         except Exception:  # an edge: whatever a model's step raises ends its sequences, and not the engine
             logger.exception('a step of the model failed; its sequences are ended')
-            stepper.reset(errors.InternalError('The model failed while it was working on this request.'))
+            steps.reset(errors.InternalError('The model failed while it was working on this request.'))
 
     def _take_commands(self) -> None:
         """Carries out all commands at hand; waits for one while there is nothing to do."""
-        is_idle = self._stepper is None or self._stepper.scheduler.is_idle()
+        is_idle = self._steps is None or not self._steps.active
         may_wait = is_idle and not self._is_stopping and not self._residency.wants_change()
         try:
             command = self._inbox.get(timeout=IDLE_WAIT_S) if may_wait else self._inbox.get_nowait()
@@ -182,16 +180,16 @@ class EngineLoop:
             case Submit(handle, model):
                 if self._is_stopping:
                     handle.fail(_shutting_down())
-                elif self._stepper is None or self._stepper.model is not model:
+                elif self._steps is None or self._model is not model:
                     handle.fail(errors.ModelLoadingError('The model has just been released. Please try again shortly.',
                                                          retry_after_s=1))
                 else:
-                    self._stepper.add(handle)
+                    self._steps.add(handle)
                 with self._entry:
                     self._entering -= len(handle.answers)
             case Cancel(handle):
-                if self._stepper is not None:
-                    self._stepper.drop(handle)
+                if self._steps is not None:
+                    self._steps.drop(handle)
                 handle.drop()
             case None:
                 pass
@@ -216,7 +214,7 @@ def _prompt_ids(prompt: str | tuple[int, ...], request: GenerationRequest, token
     return prompt
 
 
-def _handle(request: GenerationRequest, prompts: tuple[tuple[int, ...], ...], tokenizer: Tokenizer,
+def _handle(request: GenerationRequest, prompts: tuple[tuple[int, ...], ...], model: TextModel,
             handle: RequestHandle) -> RequestHandle:
     """Returns the handle of a request, with an answer to be for each candidate of each prompt."""
     seed = secrets.randbits(63) if request.params.seed is None else request.params.seed
@@ -224,7 +222,8 @@ def _handle(request: GenerationRequest, prompts: tuple[tuple[int, ...], ...], to
         prompt, candidate = divmod(choice, request.candidates)
         sequence = Sequence(list(prompts[prompt]), len(prompts[prompt]), request.params, (seed, prompt, candidate),
                             scores_prompt=request.echo and request.params.logprobs is not None, user=request.user)
-        handle.answers.append(Answer(sequence, handle, choice, request, tokenizer))
+        handle.answers.append(Answer(sequence, handle, choice, request, model.tokenizer,
+                                     Detokenizer(model.strips_first_space)))
     return handle
 
 

@@ -145,7 +145,7 @@ class Residency(Generic[Model]):
             self._update(model, status=ModelStatus.READY)
             info = self._models[model]
             self._models[model] = replace(info, context_length=loaded.context_length,
-                                          capabilities=info.capabilities | loaded.capabilities)
+                                          capabilities=(info.capabilities | loaded.capabilities) - loaded.lacks)
 
     def _failed(self, model: str, previous: str | None, cause: str) -> None:
         with self._lock:

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sandle.engine.engine import TextTokenizer
+from sandle.errors import ContextLengthExceededError
 
-if TYPE_CHECKING:  # a type only: the scheduler and its tests need no torch
+if TYPE_CHECKING:  # types only: the scheduler and its tests need no torch
     import torch
+
+    from sandle.engine.statistics import Recorder
+    from sandle.engine.stepping import Steps
 
 
 class LoadError(Exception):
@@ -91,24 +95,6 @@ class Tokenizer(TextTokenizer, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model in memory. `context_length` is the most tokens that prompt and completion may have together."""
-
-    runner: ModelRunner
-    tokenizer: Tokenizer
-    context_length: int
-
-    @property
-    def capabilities(self) -> frozenset[str]:
-        """See Resident.capabilities."""
-        return frozenset({'suffix'} if self.tokenizer.can_infill else ())
-
-    def release(self) -> None:
-        """See Resident.release."""
-        self.runner.release()
-
-
 class Resident(Protocol):
     """Any model in memory, whatever it makes."""
 
@@ -122,9 +108,80 @@ class Resident(Protocol):
         """What it can do beyond what every model of its kind can."""
         ...
 
+    @property
+    def lacks(self) -> frozenset[str]:
+        """What it cannot do of what every other model of its kind can."""
+        ...
+
     def release(self) -> None:
         """Frees its memory; it is not used again. On the thread that loaded it."""
         ...
+
+
+class TextModel(Resident, Protocol):
+    """A model in memory that writes text, as `sandle.engine.loop` uses it."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What it reads and writes."""
+        ...
+
+    @property
+    def slots(self) -> int:
+        """The number of sequences that are worked on at once."""
+        ...
+
+    @property
+    def strips_first_space(self) -> bool:
+        """Whether an answer is a text of its own, whose tokenizer writes a space before every text."""
+        ...
+
+    def check_length(self, prompt_tokens: int, max_tokens: int) -> None:
+        """Raises ContextLengthExceededError where it does not take so many tokens. Any thread."""
+        ...
+
+    def new_steps(self, max_batch_tokens: int, recorder: 'Recorder') -> 'Steps':
+        """Returns what works on its sequences."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A TextModel over a ModelRunner. `context_length` is the most tokens of prompt and completion together."""
+
+    runner: ModelRunner
+    tokenizer: Tokenizer
+    context_length: int
+    strips_first_space: bool = False
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """See Resident.capabilities."""
+        return frozenset({'suffix'} if self.tokenizer.can_infill else ())
+
+    @property
+    def lacks(self) -> frozenset[str]:
+        """See Resident.lacks."""
+        return frozenset()
+
+    @property
+    def slots(self) -> int:
+        """See TextModel.slots."""
+        return self.runner.slots
+
+    def check_length(self, prompt_tokens: int, max_tokens: int) -> None:
+        """See TextModel.check_length."""
+        if prompt_tokens + max_tokens > self.context_length:
+            raise ContextLengthExceededError(self.context_length, prompt_tokens, max_tokens)
+
+    def new_steps(self, max_batch_tokens: int, recorder: 'Recorder') -> 'Steps':
+        """See TextModel.new_steps."""
+        from sandle.engine.stepper import Stepper  # needs torch, and this module must not
+        return Stepper(self, max_batch_tokens, recorder)
+
+    def release(self) -> None:
+        """See Resident.release."""
+        self.runner.release()
 
 
 Loaded = TypeVar('Loaded', bound=Resident, covariant=True)

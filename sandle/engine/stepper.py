@@ -5,7 +5,7 @@ from collections.abc import Sequence as Many
 from typing import TYPE_CHECKING
 
 from sandle.engine import sampling
-from sandle.engine.answer import Answer, RequestHandle
+from sandle.engine.answer import Answer, RequestHandle, tell_positions
 from sandle.engine.engine import Delta
 from sandle.engine.penalties import Penalties
 from sandle.engine.runner import LoadedModel
@@ -22,75 +22,75 @@ Score = tuple[float, Many[tuple[int, float]]]  # a token's logprob, and the like
 
 
 class Stepper:
-    """The sequences of one loaded model, from their admission to their last token."""
+    """See sandle.engine.stepping.Steps: continuous batching over a ModelRunner."""
 
     def __init__(self, model: LoadedModel, max_batch_tokens: int, recorder: Recorder) -> None:
-        self.model = model
+        self._model = model
         self._recorder = recorder
-        self.scheduler = Scheduler(model.runner.slots, max_batch_tokens)
+        self._scheduler = Scheduler(model.slots, max_batch_tokens)
         self._answers: dict[Sequence, Answer] = {}
         self._told_s = 0.0  # when those who wait were told how many are before them
 
     @property
     def active(self) -> int:
-        """The number of sequences that wait or run. Any thread."""
+        """See Steps.active."""
         return len(self._answers)
 
+    @property
+    def waiting(self) -> int:
+        """See Steps.waiting."""
+        return self._scheduler.waiting
+
+    @property
+    def running(self) -> int:
+        """See Steps.running."""
+        return len(self._scheduler.running)
+
     def add(self, handle: RequestHandle) -> None:
-        """Queues a request's sequences."""
+        """See Steps.add."""
         for answer in handle.answers:
             self._answers[answer.sequence] = answer
-            self.scheduler.add(answer.sequence)
+            self._scheduler.add(answer.sequence)
 
     def drop(self, handle: RequestHandle) -> None:
-        """Takes a request's sequences out: their slots are free for the next step."""
+        """See Steps.drop."""
         for answer in handle.answers:
             if answer.sequence in self._answers:
                 self._end(answer.sequence)
 
     def fail(self, error: ApiError) -> None:
-        """Ends every request with an error."""
+        """See Steps.fail."""
         for handle in {answer.handle for answer in self._answers.values()}:
             self.drop(handle)
             handle.fail(error)
 
     def reset(self, error: ApiError) -> None:
-        """Ends the requests in the step that failed, and trusts no slot's contents. Those that wait go on waiting."""
-        for handle in {self._answers[sequence].handle for sequence in self.scheduler.running}:
+        """See Steps.reset. No slot's contents are trusted any more."""
+        for handle in {self._answers[sequence].handle for sequence in self._scheduler.running}:
             self.drop(handle)
             handle.fail(error)
-        self.scheduler.forget()
+        self._scheduler.forget()
 
     def step(self) -> None:
         """Computes at most one token more for every running sequence."""
         started_s = time.monotonic()
-        plan = self.scheduler.schedule()
+        plan = self._scheduler.schedule()
         for sequence in plan.placed:
-            handle = self._answers[sequence].handle
-            queue_s = started_s - handle.arrived_s
-            handle.queue_s = queue_s if handle.queue_s is None else handle.queue_s
-            handle.line_position = None
-            self._recorder.admitted(sequence.prompt_length, sequence.computed_at_start, queue_s)
+            self._answers[sequence].record_start(self._recorder, started_s)
         if started_s - self._told_s >= TELL_INTERVAL_S:
             self._told_s = started_s
-            self._tell_positions()
+            tell_positions(self._answers[sequence].handle for sequence in self._scheduler.line())
         model_started_s = time.monotonic()
         logits = self._run(plan)
         model_s = time.monotonic() - model_started_s
         self._advance(plan, logits)
         self._recorder.step(time.monotonic() - started_s, model_s)
 
-    def _tell_positions(self) -> None:
-        """Tells the requests of which nothing is worked on yet in how many turns that begins."""
-        handles = dict.fromkeys(self._answers[sequence].handle for sequence in self.scheduler.line())
-        for position, handle in enumerate((handle for handle in handles if handle.queue_s is None), 1):
-            handle.line_position = position
-
     def _run(self, plan: Plan) -> 'torch.Tensor':
         """Returns the logits that the plan asks for, [sum of work.logits, V]."""
         for copy in plan.copies:
-            self.model.runner.copy_prefix(copy.source, copy.target, copy.length)
-        return self.model.runner.step(plan.work)
+            self._model.runner.copy_prefix(copy.source, copy.target, copy.length)
+        return self._model.runner.step(plan.work)
 
     def _advance(self, plan: Plan, logits: 'torch.Tensor') -> None:
         """Hands on what a step has brought: prompts' scores and, of the sequences computed to their end, a token."""
@@ -129,7 +129,7 @@ class Stepper:
             answer.sequence.tokens.append(token)
             if answer.penalties is not None:
                 answer.penalties.add(token)
-            self._record_token(answer, now_s)
+            answer.record_token(self._recorder, now_s)
             self._hand_on(answer, answer.add_token(token, *scores.get(answer, (None, ()))))
 
     def _adjusted(self, answers: Many[Answer], logits: 'torch.Tensor') -> 'torch.Tensor':
@@ -169,13 +169,6 @@ class Stepper:
         for token, score in zip(judged, scores):
             answer.add_prompt_token(token, *score)
 
-    def _record_token(self, answer: Answer, now_s: float) -> None:
-        if not answer.handle.has_first_token:
-            answer.handle.has_first_token = True
-            self._recorder.first_token(now_s - answer.handle.arrived_s)
-        self._recorder.token(None if answer.last_token_s is None else now_s - answer.last_token_s)
-        answer.last_token_s = now_s
-
     def _hand_on(self, answer: Answer, delta: Delta) -> None:
         """Gives a delta to who waits for it; one that is the last frees its place first, for who comes next."""
         if answer.finish_reason is not None:
@@ -183,5 +176,5 @@ class Stepper:
         answer.handle.put(delta)
 
     def _end(self, sequence: Sequence) -> None:
-        self.scheduler.end(sequence)
+        self._scheduler.end(sequence)
         del self._answers[sequence]

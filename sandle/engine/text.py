@@ -11,15 +11,20 @@ class Detokenizer:
     """Turns the bytes of one token after another into text, holding back a character that is not yet whole.
 
     Bytes that can no longer become a character are U+FFFD, as in a decoding of the whole; those that still could when
-    the text ends are left out.
+    the text ends are left out. With `strips_first_space` a space that the text begins with is left out, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, strips_first_space: bool = False) -> None:
         self._decoder = codecs.getincrementaldecoder('utf-8')(errors='replace')
+        self._strips = strips_first_space
 
     def add(self, token: bytes) -> str:
         """Returns the characters that this token completes."""
-        return self._decoder.decode(token)
+        text = self._decoder.decode(token)
+        if self._strips and text:
+            self._strips = False
+            return text.removeprefix(' ')
+        return text
 
 
 class StopFinder:
