@@ -1,56 +1,58 @@
-"""models.json: the models that a backend offers, and where their files are.
+"""models.json: the models that a backend offers, where their files are, and how they are loaded.
 
-Knows the file's format; knows neither how a model is loaded nor whether its files are there. The format is a list of
-objects with `id` and, all optional, `description`, `owned_by`, `kind` (what the model makes), and either `path` (a
-folder, relative to the file) or `repo` (a repository of the Hub, the id by default) with `revision`. Files of the
-original Sandle are accepted as they are.
+Knows what the file says (its format is in `catalog_file`); knows neither how a model is loaded nor whether its files
+are there. Files of the original Sandle are accepted as they are.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-
-Kind = Literal['completion', 'embedding']
+from sandle.catalog_file import ENTRIES, FileEntry, FileOffer, FileSource, Kind, Quantization
 
 
 class CatalogError(Exception):
     """A catalog cannot be used. The message is one line that names the file and the entry."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Files are in the folder `path`, or else in `repo` on the Hub at `revision`."""
+
+    path: Path | None = None
+    repo: str | None = None
+    revision: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
-class CatalogEntry:
-    """A model on offer: its files are in the folder `path`, or else in `repo` on the Hub at `revision`."""
+class Offer(Source):
+    """What clients may name as `model`. By itself it is a LoRA adapter."""
 
     id: str
     description: str
     owned_by: str
-    path: Path | None = None
-    repo: str | None = None
-    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry(Offer):
+    """A model on offer, and how it is loaded; None where the backend's options decide.
+
+    `config` has what stands in place of the settings in config.json. `adapters` are loaded and served with the model.
+    """
+
     kind: Kind = 'completion'
-
-
-class FileEntry(BaseModel):
-    """An entry as it stands in the file. `object` and `permission` are the original's and say nothing."""
-
-    model_config = ConfigDict(strict=True, extra='forbid')
-
-    id: str = Field(min_length=1, max_length=256, pattern=r'^[^\s\x00-\x1f\x7f]+$')
-    description: str = ''
-    owned_by: str = ''
-    path: str | None = Field(default=None, min_length=1)
-    repo: str | None = Field(default=None, min_length=1)
-    revision: str | None = Field(default=None, min_length=1)
-    kind: Kind = 'completion'
-    object: Literal['model'] = 'model'
-    permission: list[JsonValue] = []
-
-
-ENTRIES = TypeAdapter(list[FileEntry])
+    tokenizer: Source | None = None
+    dtype: str | None = None
+    device_map: str | Mapping[str, str | int] | None = None
+    config: Mapping[str, object] = field(default_factory=dict)
+    trust_remote_code: bool = False
+    quantization: Quantization | None = None
+    adapters: tuple[Offer, ...] = ()
+    idle_unload_s: float | None = None
 
 
 def read_catalog(file: Path) -> tuple[CatalogEntry, ...]:
@@ -68,25 +70,43 @@ def read_catalog(file: Path) -> tuple[CatalogEntry, ...]:
     if not entries:
         raise CatalogError(f'{file} lists no model.')
     seen: set[str] = set()
-    for entry in entries:
-        if entry.id in seen:
-            raise CatalogError(f'{file} lists {entry.id!r} twice.')
-        seen.add(entry.id)
+    for offer in (offer for entry in entries for offer in (entry, *entry.adapters)):
+        if offer.id in seen:
+            raise CatalogError(f'{file} lists {offer.id!r} twice.')
+        seen.add(offer.id)
     return tuple(_resolve(entry, file) for entry in entries)
 
 
 def _resolve(entry: FileEntry, file: Path) -> CatalogEntry:
-    if entry.path is not None and (entry.repo is not None or entry.revision is not None):
-        raise CatalogError(f'{file}: {entry.id!r} has a path, so it can have neither a repo nor a revision.')
-    owned_by = entry.owned_by or (entry.id.split('/')[0] if '/' in entry.id else 'sandle')
-    path = None if entry.path is None else (file.parent / entry.path).resolve()
-    repo = None if entry.path is not None else entry.repo or entry.id
-    return CatalogEntry(id=entry.id, description=entry.description or entry.id, owned_by=owned_by, path=path, repo=repo,
-                        revision=entry.revision, kind=entry.kind)
+    tokenizer = None if entry.tokenizer is None else Source(
+        **_place(entry.tokenizer, f'the tokenizer of {entry.id!r}', file))
+    return CatalogEntry(
+        **_offer(entry, file), kind=entry.kind, tokenizer=tokenizer, dtype=entry.dtype, device_map=entry.device_map,
+        config=entry.config, trust_remote_code=entry.trust_remote_code, quantization=entry.quantization,
+        adapters=tuple(Offer(**_offer(adapter, file)) for adapter in entry.adapters), idle_unload_s=entry.idle_unload_s)
+
+
+def _offer(offer: FileOffer, file: Path) -> dict[str, Any]:  # Any: keyword arguments of several types
+    owned_by = offer.owned_by or (offer.id.split('/')[0] if '/' in offer.id else 'sandle')
+    return {'id': offer.id, 'description': offer.description or offer.id, 'owned_by': owned_by,
+            **_place(offer, repr(offer.id), file)}
+
+
+def _place(source: FileSource, name: str, file: Path) -> dict[str, Any]:  # Any: as above
+    if source.path is None:
+        repo = source.repo or (source.id if isinstance(source, FileOffer) else None)
+        if repo is None:
+            raise CatalogError(f'{file}: {name} has neither a path nor a repo.')
+        return {'repo': repo, 'revision': source.revision}
+    if source.repo is not None or source.revision is not None:
+        raise CatalogError(f'{file}: {name} has a path, so it can have neither a repo nor a revision.')
+    return {'path': (file.parent / source.path).resolve()}
 
 
 def _first_fault(error: ValidationError, data: object) -> str:
-    fault = error.errors(include_url=False)[0]
+    faults = error.errors(include_url=False)
+    same = [fault for fault in faults if fault['loc'][:2] == faults[0]['loc'][:2]]
+    fault = max(same, key=lambda fault: len(fault['loc']))  # of the types that a value may have, the one that fits best
     if not fault['loc']:
         return 'it must hold a list of models.'
     place = fault['loc'][0]
@@ -95,12 +115,27 @@ def _first_fault(error: ValidationError, data: object) -> str:
     name = f'entry {place + 1}'
     if isinstance(entry, dict) and isinstance(entry.get('id'), str):
         name += f' ({entry["id"]!r})'
-    if len(fault['loc']) == 1:
-        return f'{name} must be an object.'
-    key = fault['loc'][1]
+    if not isinstance(entry, (dict, str)):
+        return f"{name} must be an object, or a model's id."
+    *parents, key = _keys(fault['loc'][1:], entry, fault['type'] == 'missing')
+    where = ''.join(f'{parent!r}: ' if isinstance(parent, str) else f'{parent + 1}: ' for parent in parents)
     if fault['type'] == 'extra_forbidden':
-        return f'{name} has the unknown key {key!r}.'
+        return f'{name} has the unknown key {where}{key!r}.'
     if fault['type'] == 'missing':
-        return f'{name} has no {key!r}.'
+        return f'{name} has no {where}{key!r}.'
     words = fault['msg'].replace('Input should', 'must').replace('String should', 'must')
-    return f'{name}: {key!r} {words}.'
+    return f'{name}: {where}{key!r} {words}.'
+
+
+def _keys(place: tuple[int | str, ...], data: object, is_missing: bool) -> list[int | str]:
+    """Returns the keys and numbers that lead to a place in an entry; pydantic also names the types that it tried."""
+    keys: list[int | str] = []
+    for step in place:
+        if isinstance(data, dict) and step in data:
+            data = data[step]
+        elif isinstance(data, list) and isinstance(step, int):
+            data = data[step]
+        else:
+            continue
+        keys.append(step)
+    return [*keys, place[-1]] if is_missing or not keys else keys
