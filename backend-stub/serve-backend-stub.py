@@ -11,7 +11,10 @@ from sandle import endpoints, error_reports, log, options, server, tracing
 from sandle.app import Lifecycle, create_app
 from sandle.catalog import CatalogEntry, CatalogError, read_catalog
 from sandle.completions import CompletionLimits
+from sandle.embedder import Embedder
 from sandle.engine.engine import Engine
+from sandle.engine_with_embedder import EngineWithEmbedder
+from stub_embedder import StubEmbedder
 from stub_engine import StubEngine, StubOptions
 
 MODELS_FILE = pathlib.Path(__file__).resolve().parent / 'models.json'
@@ -36,6 +39,7 @@ def read_models(path: pathlib.Path) -> tuple[CatalogEntry, ...]:
               help='JSON file with the models on offer: an array of {id, owned_by, description}.')
 @click.option('-m', '--model', multiple=True,
               help='Offer this model id in place of those of the file; may be given several times.')
+@click.option('--embedding-model', default=None, help='Offer this model id for embeddings as well.')
 @click.option('--context-length', type=click.IntRange(1), default=4096,
               help='Tokens that a prompt and its completion may have together.')
 @click.option('--threads', type=click.IntRange(1), default=576,
@@ -49,7 +53,7 @@ def read_models(path: pathlib.Path) -> tuple[CatalogEntry, ...]:
                                              'wrong on command (see stub_faults.py). For tests only.')
 def main(log_level: str, log_format: str, serving: server.ServerOptions, text: str,
          num_tokens: int | None, first_token_delay_s: float, token_delay_s: float, models_file: pathlib.Path,
-         model: tuple[str, ...], context_length: int, threads: int, max_running: int,
+         model: tuple[str, ...], embedding_model: str | None, context_length: int, threads: int, max_running: int,
          max_sequences_per_request: int, max_logprobs: int, faults: bool) -> None:
     """Reads options, builds, serves. (The help text is the module's.)"""
     log.configure(log_level, log_format)
@@ -68,7 +72,11 @@ def main(log_level: str, log_format: str, serving: server.ServerOptions, text: s
         from stub_faults import FaultyEngine
         add_faults(app, stub, lifecycle)
         engine = FaultyEngine(stub, stub_options, exchange)
-    endpoints.add_routes(app, engine, lifecycle, CompletionLimits(max_sequences_per_request, max_logprobs))
+    embedder: Embedder | None = None
+    if embedding_model is not None:
+        embedder = StubEmbedder(embedding_model, context_length)
+        engine = EngineWithEmbedder(engine, embedder)
+    endpoints.add_routes(app, engine, lifecycle, CompletionLimits(max_sequences_per_request, max_logprobs), embedder)
     server.serve(app, serving, threads, lifecycle, engine.shutdown)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import flask
 
-from sandle import addressing, errors
+from sandle import addressing, embedding_protocol, errors
 from sandle import app as http
 from sandle import metrics, protocol, wire
 from sandle.app import Lifecycle
@@ -29,9 +29,11 @@ from wrapper_report import add_usage
 from wrapper_tracing import add_tracing
 from wrapper_usage import UsageBook
 
-FORWARDED: Mapping[str, type[protocol.CompletionRequest | protocol.TokenizeRequest | protocol.DetokenizeRequest]] = {
-    '/v1/completions': protocol.CompletionRequest, '/tokenize': protocol.TokenizeRequest,
-    '/detokenize': protocol.DetokenizeRequest}
+Forwarded = (protocol.CompletionRequest | embedding_protocol.EmbeddingsRequest | protocol.TokenizeRequest
+             | protocol.DetokenizeRequest)
+FORWARDED: Mapping[str, type[Forwarded]] = {
+    '/v1/completions': protocol.CompletionRequest, '/v1/embeddings': embedding_protocol.EmbeddingsRequest,
+    '/tokenize': protocol.TokenizeRequest, '/detokenize': protocol.DetokenizeRequest}
 
 
 @dataclass(frozen=True, slots=True)

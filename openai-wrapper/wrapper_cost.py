@@ -1,18 +1,21 @@
 """What a request may cost, in tokens, before it has run: the queue goes by it until the real cost is known."""
 
+from sandle.embedding_protocol import EmbeddingsRequest
 from sandle.protocol import CompletionRequest, DetokenizeRequest, TokenizeRequest
 
 CHARACTERS_A_TOKEN = 4  # of a text in English
 TINY = 1  # of a request that no model has to work for
 
 
-def estimate(request: CompletionRequest | TokenizeRequest | DetokenizeRequest) -> int:
+def estimate(request: CompletionRequest | EmbeddingsRequest | TokenizeRequest | DetokenizeRequest) -> int:
     """Returns the tokens of the prompts, about, and as many as may be generated."""
     match request:
         case CompletionRequest():
             prompts = request.prompts()
             answers = len(prompts) * (request.best_of or request.n)
             return sum(map(_tokens, prompts)) + answers * request.max_tokens
+        case EmbeddingsRequest():
+            return sum(map(_tokens, request.texts()))
         case TokenizeRequest():
             return _tokens(request.prompt)
         case DetokenizeRequest():

@@ -48,8 +48,9 @@ def with_model(body: Mapping[str, object], model: str | None) -> Mapping[str, ob
 def default_model(models: Sequence[ModelObject]) -> str:
     """Returns the model that is meant when none is named: the only one that is ready, or on its way, or on offer.
 
-    Raises InvalidRequestError when there are several.
+    Embedding models count only where there are no others. Raises InvalidRequestError when there are several.
     """
+    models = [model for model in models if 'embeddings' not in model.capabilities] or models
     for status in LIKELIEST_FIRST:
         if candidates := [model.id for model in models if model.status == status]:
             break

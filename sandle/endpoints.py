@@ -2,14 +2,19 @@
 
 import flask
 
-from sandle import accounting, completions, engine_metrics, models, tokenizing
+from sandle import accounting, completions, embeddings, engine_metrics, models, tokenizing
 from sandle.app import Lifecycle
 from sandle.completions import CompletionLimits
+from sandle.embedder import Embedder
 from sandle.engine.engine import Engine
 
 
-def add_routes(app: flask.Flask, engine: Engine, lifecycle: Lifecycle, limits: CompletionLimits) -> None:
-    """Adds every endpoint of a backend but /health, which the application has, to an application."""
+def add_routes(app: flask.Flask, engine: Engine, lifecycle: Lifecycle, limits: CompletionLimits,
+               embedder: Embedder | None = None) -> None:
+    """Adds every endpoint of a backend but /health, which the application has, to an application.
+
+    With an embedder, `engine` is an `EngineWithEmbedder` that knows its models, too.
+    """
 
     def ready() -> tuple[dict[str, str], int]:
         if lifecycle.is_draining:
@@ -20,6 +25,7 @@ def add_routes(app: flask.Flask, engine: Engine, lifecycle: Lifecycle, limits: C
     models.add_routes(app, engine)
     memory = accounting.UsageMemory()
     completions.add_routes(app, engine, limits, memory)
+    embeddings.add_routes(app, engine, embedder, memory)
     accounting.add_routes(app, memory)
     tokenizing.add_routes(app, engine)
     engine_metrics.add_routes(app, engine)

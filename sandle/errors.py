@@ -69,12 +69,13 @@ class ContextLengthExceededError(InvalidRequestError):
 
     code = 'context_length_exceeded'
 
-    def __init__(self, context_length: int, prompt_tokens: int, max_tokens: int) -> None:
+    def __init__(self, context_length: int, prompt_tokens: int, max_tokens: int, *, prompt: str = 'prompt') -> None:
+        """`prompt` names the field that the prompt stands in."""
         super().__init__(
             f"This model's maximum context length is {context_length} tokens, however you requested "
             f'{prompt_tokens + max_tokens} tokens ({prompt_tokens} in your prompt; {max_tokens} for the completion). '
             'Please reduce your prompt; or completion length.',
-            param='prompt' if prompt_tokens >= context_length else 'max_tokens')
+            param=prompt if prompt_tokens >= context_length else 'max_tokens')
 
 
 class UnsupportedParameterError(InvalidRequestError):

@@ -9,35 +9,18 @@ from typing import Annotated, Literal, Self
 from pydantic import (AfterValidator, BaseModel, BeforeValidator, Field, SerializerFunctionWrapHandler,
                       model_serializer, model_validator)
 
+from sandle.prompts import INT64_MAX, Prompt, TokenId, bounded_prompts, each_prompt
 from sandle.wire import ParamError, WireModel
 
-MAX_PROMPTS = 2048  # of one request, as OpenAI's API has it; a backend allows fewer sequences
 MAX_STOPS = 64
 MAX_STOP_LENGTH = 256
-INT64_MAX = 2 ** 63 - 1
 
 ModelId = Annotated[str, Field(min_length=1, max_length=256)]
-# fail_fast: a list of a million wrong items is one error, not a million that take seconds and gigabytes to gather.
-# json_schema_extra: what the validators below look after, for the schema alone.
-NOT_EMPTY = Field(fail_fast=True, json_schema_extra={'minItems': 1})
-TokenId = Annotated[int, Field(ge=0, le=INT64_MAX)]
-TokenIds = Annotated[list[TokenId], NOT_EMPTY]
+# fail_fast and json_schema_extra: see sandle.prompts.
 TokenIdKey = Annotated[str, Field(pattern=r'^[0-9]{1,18}$')]
-PROMPTS = Field(fail_fast=True, json_schema_extra={'minItems': 1, 'maxItems': MAX_PROMPTS})
-Prompt = str | Annotated[list[str], PROMPTS] | TokenIds | Annotated[list[TokenIds], PROMPTS]
 StopString = Annotated[str, Field(json_schema_extra={'maxLength': MAX_STOP_LENGTH})]
 Stop = StopString | Annotated[list[StopString], Field(fail_fast=True, json_schema_extra={'maxItems': MAX_STOPS})]
 LogitBias = Annotated[dict[TokenIdKey, Annotated[float, Field(ge=-100, le=100)]], Field(fail_fast=True)]
-
-
-def _bounded_prompts(prompt: object) -> object:
-    """Looks at the array before its items are looked at: a million of them would take seconds."""
-    if isinstance(prompt, list):
-        if len(prompt) > MAX_PROMPTS and not isinstance(prompt[0], int):
-            raise ValueError(f'must hold at most {MAX_PROMPTS} prompts')
-        if not prompt or [] in prompt:
-            raise ValueError('must not be or hold an empty array')
-    return prompt
 
 
 def _bounded_stops(stop: str | list[str]) -> str | list[str]:
@@ -59,7 +42,7 @@ class CompletionRequest(WireModel):
     """The body of POST /v1/completions."""
 
     model: ModelId
-    prompt: Annotated[Prompt, BeforeValidator(_bounded_prompts)] = ''
+    prompt: Annotated[Prompt, BeforeValidator(bounded_prompts)] = ''
     max_tokens: Annotated[int, Field(ge=0, le=INT64_MAX)] = 16
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     top_p: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -105,11 +88,7 @@ class CompletionRequest(WireModel):
 
     def prompts(self) -> tuple[str | tuple[int, ...], ...]:
         """Returns the prompts one by one, each as text or as token ids."""
-        if isinstance(self.prompt, str):
-            return (self.prompt,)
-        ids = tuple(item for item in self.prompt if isinstance(item, int))  # the type says: all are, or none is
-        return (ids,) if ids else tuple(item if isinstance(item, str) else tuple(item) for item in self.prompt
-                                        if not isinstance(item, int))
+        return each_prompt(self.prompt)
 
     def stops(self) -> tuple[str, ...]:
         """Returns the stop strings; empty ones, which clients send for "none", are left out."""

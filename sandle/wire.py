@@ -61,8 +61,10 @@ TYPE_WORDS = {
     'model_type': 'must be an object', 'model_attributes_type': 'must be an object', 'missing': 'is required',
     'int_from_float': 'must be an integer', 'string_too_short': 'must not be empty',
 }
+TEXTS = 'must be a string, an array of strings, an array of token ids or an array of arrays of token ids'
 UNION_WORDS = {
-    'prompt': 'must be a string, an array of strings, an array of token ids or an array of arrays of token ids',
+    'input': TEXTS,
+    'prompt': TEXTS,
     'stop': 'must be a string or an array of strings',
 }
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandle.errors import InvalidRequestError
-from sandle.protocol import INT64_MAX, MAX_STOP_LENGTH, MAX_STOPS, CompletionChoice, CompletionRequest, Usage
+from sandle.prompts import INT64_MAX
+from sandle.protocol import MAX_STOP_LENGTH, MAX_STOPS, CompletionChoice, CompletionRequest, Usage
 from sandle.wire import parse
 
 FIELDS = CompletionRequest.model_fields

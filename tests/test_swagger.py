@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from sandle import app as http
-from sandle import endpoints, errors, protocol, wire
+from sandle import embedding_protocol, endpoints, errors, protocol, wire
 from sandle.completions import CompletionLimits
 from tests.scripted_engine import ScriptedEngine
 
@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 SWAGGER: Schema = yaml.safe_load((Path(__file__).parents[1] / 'docs/swagger.yaml').read_text('utf-8'))
 SCHEMAS: Schema = SWAGGER['components']['schemas']
 MODELS: dict[str, type[BaseModel]] = {
-    kind.__name__: kind for kind in vars(protocol).values()
+    kind.__name__: kind for kind in (vars(protocol) | vars(embedding_protocol)).values()
     if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in (BaseModel, wire.WireModel)}
 NOT_ALWAYS_SENT = {'Completion': {'usage'}, 'CompletionChoice': {'prompt_token_ids', 'token_ids'},
                    'Logprobs': {'top_token_ids'}}
@@ -179,8 +179,8 @@ def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:
 
 def test_examples_are_valid_requests() -> None:
     kinds: dict[str, type[wire.WireModel]] = {
-        '/v1/completions': protocol.CompletionRequest, '/tokenize': protocol.TokenizeRequest,
-        '/detokenize': protocol.DetokenizeRequest}
+        '/v1/completions': protocol.CompletionRequest, '/v1/embeddings': embedding_protocol.EmbeddingsRequest,
+        '/tokenize': protocol.TokenizeRequest, '/detokenize': protocol.DetokenizeRequest}
     for path, kind in kinds.items():
         for prefix in ('', '/m/{model}'):
             body = SWAGGER['paths'][f'{prefix}{path}']['post']['requestBody']['content']['application/json']

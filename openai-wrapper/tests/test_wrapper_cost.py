@@ -2,6 +2,7 @@
 
 import pytest
 
+from sandle.embedding_protocol import EmbeddingsRequest
 from sandle.protocol import CompletionRequest, DetokenizeRequest, TokenizeRequest
 from wrapper_cost import estimate
 
@@ -12,6 +13,11 @@ from wrapper_cost import estimate
     ({'prompt': ['', 'abcd'], 'max_tokens': 0, 'echo': True}, 3)])
 def test_completion(fields: dict[str, object], tokens: int) -> None:
     assert estimate(CompletionRequest.model_validate({'model': 'm', **fields})) == tokens
+
+
+def test_embeddings() -> None:
+    assert estimate(EmbeddingsRequest(model='m', input=['x' * 40, 'y'])) == 12
+    assert estimate(EmbeddingsRequest(model='m', input=[[1, 2], [3]])) == 3
 
 
 def test_tokenizers() -> None:
