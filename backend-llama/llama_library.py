@@ -4,6 +4,7 @@ Knows the library's own log and how its objects are made and freed; knows nothin
 """
 
 import ctypes
+import functools
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -21,7 +22,10 @@ HOW_TO = 'install what backend-llama/requirements.txt lists; its library is comp
 
 
 class Library:
-    """The bindings' functions as `functions`, and the last errors that the library has logged."""
+    """The bindings' functions as `functions`, and the last errors that the library has logged.
+
+    There is one for the process, `load_library()`: what is logged goes to it as long as the process lives.
+    """
 
     def __init__(self) -> None:
         """Raises LoadError when the library is not installed or does not run here."""
@@ -33,7 +37,7 @@ class Library:
         self._errors: deque[str] = deque(maxlen=KEPT_LINES)
         self._line = ''
         self._level = 0
-        self._callback = functions.llama_log_callback(self._log)  # the library calls it as long as it is in use
+        self._callback = functions.llama_log_callback(self._log)
         functions.llama_log_set(self._callback, ctypes.c_void_p())
         functions.llama_backend_init()
 
@@ -53,6 +57,12 @@ class Library:
         if self._level == ERROR:
             self._errors.append(line)
         logger.log(logging.WARNING if self._level == ERROR else logging.DEBUG, 'llama.cpp: %s', line)
+
+
+@functools.cache
+def load_library() -> Library:
+    """Returns llama.cpp. Raises LoadError when it is not installed or does not run here."""
+    return Library()
 
 
 @dataclass(frozen=True, slots=True)

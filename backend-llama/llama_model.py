@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from llama_convert import Source, to_gguf
-from llama_library import Adapter, Library, Model
+from llama_library import Adapter, Model, load_library
 from llama_runner import LlamaRunner, RunnerOptions
 from llama_tokenizer import LlamaTokenizer
 
@@ -46,7 +46,7 @@ class LlamaLoader:
     def load(self, model_id: str, report: Report) -> LoadedModel:
         """See ModelLoader.load. Raises LoadError."""
         options = self._options
-        library = Library()
+        library = load_library()
         path = to_gguf(library, self._source, options.quantize, options.cache_dir, report)
         report(f'loading {gib(path.stat().st_size)} of weights')
         _check_memory(path)
@@ -55,7 +55,7 @@ class LlamaLoader:
             context_length = min(options.max_seq_len or model.context_length, model.context_length)
             slots = options.slots if options.gpu_layers else _affordable_slots(model, options.slots, context_length)
             runner = LlamaRunner(model, RunnerOptions(
-                slots, slots * context_length, max(options.max_batch_tokens, slots + 1),
+                slots, context_length, max(options.max_batch_tokens, slots + 1),
                 options.threads or torch.get_num_threads(), options.adapters))  # torch counts the cores
             tokenizer = LlamaTokenizer(Model(library, path, vocabulary_only=True))
         except BaseException:  # whatever it is: the weights are not to stay

@@ -1,20 +1,20 @@
-"""A llama.cpp model as a ModelRunner: one batch a step for all sequences, prefixes shared in one key-value cache.
+"""A llama.cpp model as a ModelRunner: one batch a step for all sequences.
 
-A cache cell of llama.cpp may belong to several sequences, so that copying a prefix copies nothing. Knows tokens and
-slots; knows neither text nor requests. Runs on the engine thread alone.
+Knows tokens and slots; knows neither text nor requests. Runs on the engine thread alone.
 """
 
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
 from llama_library import Adapter, Model
+from llama_streams import Streams
 
 from sandle.engine.runner import LoadError, Work
 
-END = -1  # of llama.cpp's ranges of positions
 MAX_UBATCH = 512
 ALL_F32 = '0'  # of llama_ftype: weights without any loss, for which the rest is to have none either
 GGML_TYPE_F32 = 0
@@ -23,10 +23,10 @@ NO_FLASH_ATTENTION = 0  # which computes in 16 bits whatever the cache holds
 
 @dataclass(frozen=True, slots=True)
 class RunnerOptions:
-    """`cells` is the length of the cache in tokens, for all slots together; `max_batch_tokens` of one step."""
+    """`slot_tokens` is how many tokens a slot holds; `max_batch_tokens` how many one step computes."""
 
     slots: int
-    cells: int
+    slot_tokens: int
     max_batch_tokens: int
     threads: int
     adapters: Sequence[Adapter] = ()
@@ -42,12 +42,12 @@ class LlamaRunner:
         self._slots = options.slots
         self._vocab_size = model.vocab_size
         params = functions.llama_context_default_params()
-        params.n_ctx = options.cells
+        params.n_ctx = options.slots * options.slot_tokens
         params.n_batch = options.max_batch_tokens
         params.n_ubatch = min(options.max_batch_tokens, MAX_UBATCH)
         params.n_seq_max = options.slots
         params.n_threads = params.n_threads_batch = options.threads
-        params.kv_unified = True  # one cache for all, so that its cells can be shared
+        params.kv_unified = False  # see llama_streams.py
         params.swa_full = True  # no layer forgets what lies outside its window: a slot must be able to go back
         params.no_perf = True
         if model.metadata('general.file_type') == ALL_F32:
@@ -56,14 +56,14 @@ class LlamaRunner:
         adapters = model.load_adapters(options.adapters)
         self._context = functions.llama_init_from_model(model.pointer, params)
         if not self._context:
-            raise LoadError(f'No context of {options.cells} tokens: {model.library.last_error()}.')
-        self._memory = functions.llama_get_memory(self._context)
+            raise LoadError(f'No context of {options.slots} times {options.slot_tokens} tokens: '
+                            f'{model.library.last_error()}.')
         if adapters:
             functions.llama_set_adapters_lora(
                 self._context, (functions.llama_adapter_lora_p_ctypes * len(adapters))(*adapters), len(adapters),
                 (ctypes.c_float * len(adapters))(*(adapter.scale for adapter in options.adapters)))
         self._batch = Batch(functions, options.max_batch_tokens)
-        self._lengths = [0] * options.slots  # positions that each slot holds
+        self._streams = Streams(functions, self._context, options.slots)
 
     @property
     def slots(self) -> int:
@@ -72,26 +72,36 @@ class LlamaRunner:
 
     def step(self, batch: Sequence[Work]) -> torch.Tensor:
         """See ModelRunner.step."""
-        for work in batch:
-            if self._lengths[work.slot] > work.start:
-                self._functions.llama_memory_seq_rm(self._memory, work.slot, work.start, END)
-            self._lengths[work.slot] = work.start + len(work.tokens)
-        status = self._functions.llama_decode(self._context, self._batch.fill(batch))
-        if status != 0:
-            self._functions.llama_memory_clear(self._memory, False)  # the engine forgets every slot, too
-            self._lengths = [0] * self._slots
-            raise RuntimeError(f'llama.cpp failed with {status}: {self._model.library.last_error()}')
-        rows = sum(work.logits for work in batch)
-        if not rows:
-            return torch.empty(0, self._vocab_size)
-        logits = np.ctypeslib.as_array(self._functions.llama_get_logits(self._context), (rows, self._vocab_size))
-        return torch.from_numpy(logits).clone()  # the next step writes over them
+        try:
+            return self._compute(batch)
+        except RuntimeError:
+            self._streams.forget()  # as the engine does
+            raise
 
     def copy_prefix(self, source: int, target: int, length: int) -> None:
-        """See ModelRunner.copy_prefix. The cells are shared; what follows them is each slot's own."""
-        self._functions.llama_memory_seq_rm(self._memory, target, 0, END)
-        self._functions.llama_memory_seq_cp(self._memory, source, target, 0, length)
-        self._lengths[target] = length
+        """See ModelRunner.copy_prefix."""
+        self._streams.copy(source, target, length)
+
+    def _compute(self, batch: Sequence[Work]) -> torch.Tensor:
+        streams = self._streams
+        for work in batch:
+            streams.cut(work.slot, work.start)
+        streams.gather([work.slot for work in batch])
+        for work in batch:
+            streams.extend(work.slot, work.start + len(work.tokens))
+        places = sorted(range(len(batch)), key=lambda place: streams[batch[place].slot])
+        ordered = [batch[place] for place in places]  # as llama.cpp wants them, or it computes one after the other
+        status = self._functions.llama_decode(
+            self._context, self._batch.fill(ordered, [streams[work.slot] for work in ordered]))
+        if status != 0:
+            raise RuntimeError(f'llama.cpp failed with {status}: {self._model.library.last_error()}')
+        ends = list(accumulate(work.logits for work in ordered))
+        if not ends[-1]:
+            return torch.empty(0, self._vocab_size)
+        logits = np.ctypeslib.as_array(self._functions.llama_get_logits(self._context), (ends[-1], self._vocab_size))
+        rows = {place: range(end - work.logits, end) for place, work, end in zip(places, ordered, ends)}
+        # Indexing copies them: the next step writes over them.
+        return torch.from_numpy(logits)[[row for place in range(len(batch)) for row in rows[place]]]
 
     def release(self) -> None:
         """See ModelRunner.release."""
@@ -115,14 +125,14 @@ class Batch:
             ctypes.cast(self._lists.ctypes.data, ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))),
             pointer(self._wanted, ctypes.c_int8))
 
-    def fill(self, batch: Sequence[Work]) -> object:
-        """Returns the C structure for a step's work; it is good until the next call."""
+    def fill(self, batch: Sequence[Work], streams: Sequence[int]) -> object:
+        """Returns the C structure for a step's work in these streams; it is good until the next call."""
         end = 0
-        for work in batch:
+        for work, stream in zip(batch, streams):
             start, end = end, end + len(work.tokens)
             self._tokens[start:end] = work.tokens
             self._positions[start:end] = np.arange(work.start, work.start + len(work.tokens))
-            self._sequences[start:end] = work.slot
+            self._sequences[start:end] = stream
             self._wanted[start:end] = 0
             self._wanted[end - work.logits:end] = 1
         self._struct.n_tokens = end

@@ -40,7 +40,7 @@ NEW_FOLDER = click.Path(file_okay=False, path_type=pathlib.Path)
               help='Number format of the weights: f16, q8_0 (half of that), q4_k_m (a third) …')
 @click.option('--max-seq-len', type=click.IntRange(2), default=2048,
               help='Tokens that a prompt and its completion may have together, if the model takes as many.')
-@click.option('--slots', type=click.IntRange(1, 1024), default=16,
+@click.option('--slots', type=click.IntRange(1, 256), default=16,
               help='Sequences worked on at once; fewer where memory does not hold as many.')
 @click.option('--gpu-layers', type=click.IntRange(-1), default=0,
               help='Layers that a GPU computes, -1 for all; the library must be built for it.')

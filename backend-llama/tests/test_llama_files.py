@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from llama_convert import Source, to_gguf
-from llama_library import Library, Model
+from llama_library import Model, load_library
 from llama_meta_folder import find_fault
 from llama_tokenizer import LlamaTokenizer
 
@@ -40,7 +40,7 @@ def refusal(source: Source, wanted: str | None = None) -> str:
     folder = source.path / (source.model_size or '') if source.path.is_dir() else source.path.parent
     before = {file.name for file in folder.iterdir()}
     with pytest.raises(LoadError) as caught:
-        to_gguf(Library(), source, wanted, None, lambda line: None)
+        to_gguf(load_library(), source, wanted, None, lambda line: None)
     assert {file.name for file in folder.iterdir()} == before, 'something was left behind'
     assert '\n' not in str(caught.value)
     return str(caught.value)
@@ -140,14 +140,14 @@ def test_vocabulary_without_merges_can_be_loaded(own: Path) -> None:
     data = json.loads((own / 'tokenizer.json').read_text())
     data['model']['merges'] = []
     (own / 'tokenizer.json').write_text(json.dumps(data))
-    library = Library()
+    library = load_library()
     file = to_gguf(library, Source(own), None, None, lambda line: None)
     tokenizer = LlamaTokenizer(Model(library, file, vocabulary_only=True))
     assert tokenizer.detokenize(tokenizer.encode('ab', False)) == 'ab' and len(tokenizer.encode('ab', False)) == 2
 
 
 def test_converted_file_is_kept_until_the_model_changes(own: Path) -> None:
-    library = Library()
+    library = load_library()
     first = to_gguf(library, Source(own), None, None, lambda line: None)
     made = first.stat().st_mtime_ns
     assert to_gguf(library, Source(own), None, None, lambda line: None) == first
@@ -160,5 +160,5 @@ def test_converted_file_is_kept_until_the_model_changes(own: Path) -> None:
 def test_folder_that_cannot_be_written_uses_the_cache(own: Path, tmp_path: Path,
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('os.access', lambda path, mode: False)  # root may write everywhere
-    made = to_gguf(Library(), Source(own), 'f16', tmp_path / 'cache', lambda line: None)
+    made = to_gguf(load_library(), Source(own), 'f16', tmp_path / 'cache', lambda line: None)
     assert made.parent == tmp_path / 'cache' and list(made.parent.iterdir()) == [made]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from hypothesis import given
+from hypothesis import strategies as st
 from llama_convert import Source
-from llama_library import Library, Model
+from llama_library import Model, load_library
 from llama_model import LlamaLoader, LoadOptions
 from llama_runner import LlamaRunner, RunnerOptions
+from llama_streams import moves
 
 from sandle.engine.runner import LoadedModel, Work
 from tests.llama_rig import SANDLE_TINY, greedy, score, write_meta
@@ -138,10 +142,41 @@ def test_rewritten_slot_forgets_what_it_held(exact: LoadedModel) -> None:
 
 def test_step_that_finds_no_room_fails_and_the_next_one_works(folder: Path, exact: LoadedModel) -> None:
     [file] = folder.glob('*-plain-*.gguf')
-    runner = LlamaRunner(Model(Library(), file), RunnerOptions(slots=2, cells=256, max_batch_tokens=256, threads=1))
+    options = RunnerOptions(slots=2, slot_tokens=256, max_batch_tokens=256, threads=1)
+    runner = LlamaRunner(Model(load_library(), file), options)
     ids = tuple(exact.tokenizer.encode(TEXT, True))
     runner.step([Work(0, 0, (300,) * 200, 1)])
     with pytest.raises(RuntimeError, match='llama.cpp failed with 1'):
-        runner.step([Work(1, 0, (300,) * 200, 1)])
+        runner.step([Work(0, 200, (300,) * 100, 1), Work(1, 0, (300,) * 100, 1)])
     assert (runner.step([Work(1, 0, ids, len(ids))]) - score(exact, ids)).abs().max() < 1e-3
     runner.release()
+
+
+def test_slots_that_lie_apart_are_computed_together_and_keep_what_they_hold(exact: LoadedModel) -> None:
+    ids = tuple(exact.tokenizer.encode(TEXT, True))
+    half = len(ids) // 2
+    texts = {slot: (*ids[slot:half + slot], *reversed(ids)) for slot in range(exact.runner.slots)}
+    wanted = {slot: score(exact, text, slot) for slot, text in texts.items()}
+    for slot, text in texts.items():
+        exact.runner.step([Work(slot, 0, text[:half], 0)])
+    source = random.Random(3)
+    computed = dict.fromkeys(texts, half)
+    while slots := [slot for slot, end in computed.items() if end < len(texts[slot])]:
+        chosen = source.sample(slots, source.randint(1, len(slots)))
+        logits = exact.runner.step([Work(slot, computed[slot], texts[slot][computed[slot]:][:1], 1) for slot in chosen])
+        for slot, row in zip(chosen, logits):
+            assert (row - wanted[slot][computed[slot]]).abs().max() < 1e-3
+            computed[slot] += 1
+
+
+@given(st.integers(1, 40).flatmap(
+    lambda count: st.tuples(st.just(count), st.sets(st.integers(0, count - 1), min_size=1))))
+def test_moves_lay_streams_side_by_side(case: tuple[int, set[int]]) -> None:
+    count, active = case
+    after = set(active)
+    for here, there in moves(active, count):
+        assert here in after and there not in after
+        after = after - {here} | {there}
+    assert max(after) - min(after) + 1 == len(active) == len(after)
+    runs = (set(range(start, start + len(active))) for start in range(count - len(active) + 1))
+    assert len(active & after) == max(len(active & run) for run in runs), 'no more moves than needed'

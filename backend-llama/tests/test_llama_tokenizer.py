@@ -12,7 +12,7 @@ import sentencepiece
 import transformers
 from gguf import TokenType
 from llama_convert import Source, to_gguf
-from llama_library import Library, Model
+from llama_library import Model, load_library
 from llama_tokenizer import LlamaTokenizer
 from llama_vocabulary import from_tokenizer_model
 
@@ -26,7 +26,7 @@ SIZE = 350
 @pytest.fixture(scope='module')
 def ours(folder: Path) -> LlamaTokenizer:
     """sandle-tiny's, from a file that holds its tokenizer.json."""
-    library = Library()
+    library = load_library()
     file = to_gguf(library, Source(folder), None, None, lambda line: None)
     return LlamaTokenizer(Model(library, file, vocabulary_only=True))
 
@@ -40,7 +40,7 @@ def theirs() -> Any:
 @pytest.fixture(scope='module')
 def by_llama_cpp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaTokenizer]:
     """sandle-tiny's, as llama.cpp splits by itself, from a checkpoint of Meta's."""
-    library = Library()
+    library = load_library()
     folder = write_meta(tmp_path_factory.mktemp('meta') / 'llama', 1)
     yield LlamaTokenizer(Model(library, to_gguf(library, Source(folder, 'T'), None, None, lambda line: None),
                                vocabulary_only=True))
