@@ -14,7 +14,8 @@ from typing import Any
 from hf_infill import find_infill
 from transformers import PreTrainedTokenizerBase
 
-from sandle.engine.engine import TokenizerInfo
+from sandle.chat_template import ChatTemplate
+from sandle.engine.engine import Conversation, TokenizerInfo
 
 JOINT = '\u263a'  # merges with no text: what CodeLLaMA's own code uses
 BYTE_TOKEN = re.compile(r'<0x([0-9A-Fa-f]{2})>')
@@ -47,6 +48,7 @@ class HfTokenizer:
         self._to_bytes = _converter(self._backend.decoder) if self._backend is not None else self._python_bytes
         self._bytes: dict[int, bytes] = {}
         self._infill = find_infill(tokenizer, special.vocab_size)
+        self._chat = ChatTemplate(self.info, self._named_template('tool_use'))
         self._adds_bos = special.bos is not None and self._encode('', True)[:1] == [special.bos]
 
     @property
@@ -76,13 +78,19 @@ class HfTokenizer:
     def info(self) -> TokenizerInfo:
         """The tokenizer's own special tokens; the end of text, if it names none, by the model's configuration."""
         library, eos = self._tokenizer, min(self._special.eos, default=None)
-        template = getattr(library, 'chat_template', None)
-        if isinstance(template, dict):  # several by name
-            template = template.get('default')
         return TokenizerInfo(
             type(library).__name__, bos_token=library.bos_token, pad_token=library.pad_token,
             eos_token=library.eos_token or (None if eos is None else self.token_name(eos)),
-            unk_token=library.unk_token, chat_template=template)
+            unk_token=library.unk_token, chat_template=self._named_template('default'))
+
+    def render(self, conversation: Conversation) -> str:
+        """See TextTokenizer.render."""
+        return self._chat.render(conversation)
+
+    def _named_template(self, name: str) -> str | None:
+        """Returns a chat template; a tokenizer that has a single one has no other than the default one."""
+        templates = getattr(self._tokenizer, 'chat_template', None)
+        return templates.get(name) if isinstance(templates, dict) else templates if name == 'default' else None
 
     @property
     def default_prompt(self) -> tuple[int, ...]:

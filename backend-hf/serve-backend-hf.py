@@ -18,7 +18,7 @@ from hf_model import HfLoader, LoadOptions
 from sandle import endpoints, error_reports, log, options, server, tracing
 from sandle.app import Lifecycle, create_app
 from sandle.catalog import CatalogEntry, CatalogError, read_catalog
-from sandle.completions import CompletionLimits
+from sandle.sampling_request import CompletionLimits
 from sandle.engine.engine import ModelInfo, ModelStatus
 from sandle.engine.loop import CAPABILITIES, EngineLoop, EngineOptions
 

@@ -13,9 +13,11 @@ from typing import Any
 import tokenizers
 from llama_library import Model
 
-from sandle.engine.engine import TokenizerInfo
+from sandle.chat_template import ChatTemplate
+from sandle.engine.engine import Conversation, TokenizerInfo
 from sandle.engine.runner import LoadError
 
+TEMPLATE_KEY = 'tokenizer.chat_template'
 HUGGINGFACE_KEY = 'tokenizer.huggingface.json'
 CONTROL, UNUSED, UNKNOWN = 1 << 3, 1 << 1, 1 << 0  # of llama_token_attr
 JOINT = '\u263a'  # merges with no text
@@ -38,7 +40,8 @@ class LlamaTokenizer:
         self._bos, self._end, self._pad = (self._known(find(vocab)) for find in (
             functions.llama_vocab_bos, functions.llama_vocab_eos, functions.llama_vocab_pad))
         self._adds_bos = bool(functions.llama_vocab_get_add_bos(vocab)) and self._bos is not None
-        self._template = model.metadata('tokenizer.chat_template')
+        self._template = model.metadata(TEMPLATE_KEY)
+        self._chat = ChatTemplate(self.info, model.metadata(f'{TEMPLATE_KEY}.tool_use'))
         self._split = _huggingface(model) or _by_llama_cpp(model)
         middle = [self._known(find(vocab)) for find in (
             functions.llama_vocab_fim_pre, functions.llama_vocab_fim_suf, functions.llama_vocab_fim_mid)]
@@ -74,6 +77,10 @@ class LlamaTokenizer:
         """See TextTokenizer.info."""
         bos, end, pad = (None if token is None else self._names[token] for token in (self._bos, self._end, self._pad))
         return TokenizerInfo('GGUF', bos_token=bos, eos_token=end, pad_token=pad, chat_template=self._template)
+
+    def render(self, conversation: Conversation) -> str:
+        """See TextTokenizer.render."""
+        return self._chat.render(conversation)
 
     def encode(self, text: str, add_special_tokens: bool) -> list[int]:
         """Returns the ids of a text; one that begins with the beginning-of-text token gets no second one."""

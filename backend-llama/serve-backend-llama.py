@@ -19,7 +19,7 @@ from llama_model import LlamaLoader, LoadOptions
 from llama_sources import LORA, find
 from sandle import endpoints, error_reports, log, options, server, tracing
 from sandle.app import Lifecycle, create_app
-from sandle.completions import CompletionLimits
+from sandle.sampling_request import CompletionLimits
 from sandle.engine.engine import ModelInfo, ModelStatus
 from sandle.engine.loop import CAPABILITIES, EngineLoop, EngineOptions
 

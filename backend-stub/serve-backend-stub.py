@@ -10,10 +10,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from sandle import endpoints, error_reports, log, options, server, tracing
 from sandle.app import Lifecycle, create_app
 from sandle.catalog import CatalogEntry, CatalogError, read_catalog
-from sandle.completions import CompletionLimits
 from sandle.embedder import Embedder
 from sandle.engine.engine import Engine
 from sandle.engine_with_embedder import EngineWithEmbedder
+from sandle.sampling_request import CompletionLimits
 from stub_embedder import StubEmbedder
 from stub_engine import StubEngine, StubOptions
 

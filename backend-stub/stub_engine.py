@@ -21,7 +21,7 @@ from stub_vocab import END_OF_TEXT, Vocabulary
 
 CREATED = 1_700_000_000  # in Unix seconds, the same in every run
 CAPABILITIES = frozenset({
-    'best_of', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
+    'best_of', 'chat', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
     'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'suffix', 'tokenize', 'top_k', 'typical_p'})
 
 
@@ -81,6 +81,7 @@ class StubEngine:
         """Starts a request with an answer and a pace of its own."""
         self.tokenizer(request.model)
         prompts = tuple(self._prompt_ids(prompt) for prompt in request.prompts)
+        request = request.with_room(options.context_length - max(map(len, prompts)))
         for prompt in prompts:
             if len(prompt) + request.params.max_tokens > options.context_length:
                 raise errors.ContextLengthExceededError(options.context_length, len(prompt), request.params.max_tokens)

@@ -33,6 +33,7 @@ from sandle.engine.statistics import EngineStatistics
 from stub_engine import StubEngine, StubOptions
 
 PREFIX = '!fault'
+USER = 'user: '  # before the first message of a chat
 FOR_EVER_S = 1e9
 WORD = re.compile(r'([a-z-]+)(?:=(\S+))?(?:\s+|$)')
 ERRORS: dict[int, type[errors.ApiError]] = {
@@ -147,8 +148,8 @@ class FaultyEngine:
     def submit(self, request: GenerationRequest) -> Handle:
         """Starts a request, with the fault that its prompt asks for."""
         first = request.prompts[0]
-        has_directive = isinstance(first, str) and first.startswith(PREFIX)
-        fault = self._exchange(parse(first) if isinstance(first, str) and has_directive else None)
+        directive = first.removeprefix(USER) if isinstance(first, str) else ''
+        fault = self._exchange(parse(directive) if directive.startswith(PREFIX) else None)
         fault.raise_refusal()
         handle = self._engine.submit_with(request, fault.changed(self._options))
         return handle if fault.error_after is None else FailingHandle(handle, fault.error_after)

@@ -9,7 +9,8 @@ streamed by words. Knows nothing of requests.
 import re
 from collections.abc import Iterable, Sequence
 
-from sandle.engine.engine import TokenizerInfo
+import stub_chat
+from sandle.engine.engine import Conversation, TokenizerInfo
 
 END_OF_TEXT = 256
 END_OF_TEXT_NAME = '<|endoftext|>'
@@ -53,7 +54,7 @@ class Vocabulary:
     @property
     def info(self) -> TokenizerInfo:
         """See TextTokenizer.info."""
-        return TokenizerInfo('Vocabulary', eos_token=END_OF_TEXT_NAME)
+        return TokenizerInfo('Vocabulary', eos_token=END_OF_TEXT_NAME, chat_template=stub_chat.TEMPLATE)
 
     def encode(self, text: str, add_special_tokens: bool = False) -> tuple[int, ...]:
         """Returns the ids of a text, which holds no lone surrogates. No special token is ever added."""
@@ -67,6 +68,10 @@ class Vocabulary:
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See TextTokenizer.detokenize."""
         return b''.join(map(self.shown, tokens)).decode('utf-8', errors='replace')
+
+    def render(self, conversation: Conversation) -> str:
+        """See TextTokenizer.render."""
+        return stub_chat.render(conversation)
 
     def shown(self, token: int) -> bytes:
         """Returns the bytes of a token by itself, special tokens included."""

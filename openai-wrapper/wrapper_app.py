@@ -13,11 +13,13 @@ from sandle import addressing, embedding_protocol, errors
 from sandle import app as http
 from sandle import metrics, protocol, wire
 from sandle.app import Lifecycle
+from sandle.chat_protocol import ChatRequest
+from sandle.generation_protocol import GenerationFields
 from wrapper_access import follow_requests, log, record
 from wrapper_admission import Admission
 from wrapper_auth import Guard
 from wrapper_compat import add_compat
-from wrapper_cost import TINY, estimate
+from wrapper_cost import TINY, Forwarded, estimate
 from wrapper_cors import add_cors
 from wrapper_dialect import Request
 from wrapper_forward import Forwarder
@@ -29,11 +31,11 @@ from wrapper_report import add_usage
 from wrapper_tracing import add_tracing
 from wrapper_usage import UsageBook
 
-Forwarded = (protocol.CompletionRequest | embedding_protocol.EmbeddingsRequest | protocol.TokenizeRequest
-             | protocol.DetokenizeRequest)
+RENDER_PATH = '/v1/chat/completions/render'
 FORWARDED: Mapping[str, type[Forwarded]] = {
-    '/v1/completions': protocol.CompletionRequest, '/v1/embeddings': embedding_protocol.EmbeddingsRequest,
-    '/tokenize': protocol.TokenizeRequest, '/detokenize': protocol.DetokenizeRequest}
+    '/v1/completions': protocol.CompletionRequest, '/v1/chat/completions': ChatRequest, RENDER_PATH: ChatRequest,
+    '/v1/embeddings': embedding_protocol.EmbeddingsRequest, '/tokenize': protocol.TokenizeRequest,
+    '/detokenize': protocol.DetokenizeRequest}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,8 @@ def _add_api(app: flask.Flask, lifecycle: Lifecycle, registry: Registry, forward
         name = parsed.model or addressing.default_model(usable_models())
         check_model(name)
         request = _reduce({**body, 'model': name}, parsed, policy)
-        is_streamed = isinstance(parsed, protocol.CompletionRequest) and parsed.stream
-        return pass_on(name, 'POST', path, request, estimate(parsed), is_streamed)
+        is_streamed = isinstance(parsed, GenerationFields) and parsed.stream and path != RENDER_PATH
+        return pass_on(name, 'POST', path, request, TINY if path == RENDER_PATH else estimate(parsed), is_streamed)
 
     def passing_on(path: str) -> Callable[..., flask.Response]:
         return lambda model=None: answer(path, http.read_json(), model)

@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sandle import errors, wire
-from sandle.protocol import CompletionRequest
+from sandle.chat_protocol import ChatRequest
+from sandle.generation_protocol import GenerationFields
 from wrapper_listing import OPENAI_CAPABILITIES
 
 DESCRIPTION_PATH = '/openapi.json'
@@ -24,14 +25,19 @@ EXPENDABLE = frozenset({'greedy_decoding', 'stream_batch_size', 'user'})
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`fields`: what a completion request may hold. `has_tokenizer`: whether its tokenizer can be asked."""
+    """`fields`: what a completion request may hold; `chat_fields`: what a chat's may, if there is a chat.
+
+    `has_tokenizer`: whether its tokenizer can be asked.
+    """
 
     fields: frozenset[str]
     has_tokenizer: bool
+    chat_fields: frozenset[str] = frozenset()
 
     def capabilities(self) -> list[str]:
         """Returns the capabilities of its models, as our own servers list them."""
-        return sorted(self.fields & ALIKE | ({'tokenize'} if self.has_tokenizer else set()))
+        return sorted(self.fields & ALIKE | ({'tokenize'} if self.has_tokenizer else set())
+                      | ({'chat'} if self.chat_fields else set()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +52,31 @@ class Request:
     def tells_usage(self) -> bool:
         """Whether the client is to get the usage, as every unstreamed answer has it and a stream on demand."""
         request = self.parsed
-        return not isinstance(request, CompletionRequest) or not request.stream or (
-            request.stream_options is not None and request.stream_options.include_usage)
+        return not isinstance(request, GenerationFields) or not request.stream or request.wants_usage_event
 
     def body(self, dialect: Dialect | None) -> bytes:
         """Returns the request's JSON in a server's terms; no dialect means ours. Raises UnsupportedParameterError.
 
         A stream is to tell its usage: whoever counts tokens needs it even where the client does not want it.
         """
-        if dialect is None or not isinstance(self.parsed, CompletionRequest):
+        if dialect is None or not isinstance(self.parsed, GenerationFields):
             return _encode(self.fields)
         request, fields = self.parsed, dict(self.fields)
+        known = dialect.chat_fields if isinstance(request, ChatRequest) else dialect.fields
+        if not known:
+            return _encode(self.fields)
         if request.greedy_decoding:
             fields['temperature'] = 0
         if request.top_p == 0:  # which turns it off here, and is refused elsewhere
             fields.pop('top_p', None)
         if 'stop' in fields:  # where an empty text means none; elsewhere it is refused
             fields['stop'] = request.stops()
-        strange = fields.keys() - dialect.fields - set(self.forced)
+        strange = fields.keys() - known - set(self.forced)
         unsupported = sorted(strange & request.fields_in_use() - EXPENDABLE)
         if unsupported:
             raise errors.UnsupportedParameterError(f'The model {request.model!r} does not support {unsupported[0]}.',
                                                    param=unsupported[0])
-        if not self.tells_usage and 'stream_options' in dialect.fields:
+        if not self.tells_usage and 'stream_options' in known:
             fields['stream_options'] = {'include_usage': True}
         return _encode({name: value for name, value in fields.items() if name not in strange})
 
@@ -78,14 +86,20 @@ def read_dialect(description: Mapping[str, object]) -> Dialect | None:
     paths = description.get('paths')
     if not isinstance(paths, dict):
         return None
-    schema = _at(paths, '/v1/completions', 'post', 'requestBody', 'content', 'application/json', 'schema')
+    fields = _fields(description, '/v1/completions')
+    if not fields:
+        return None
+    return Dialect(fields, paths.keys() >= {'/tokenize', '/detokenize'}, _fields(description, '/v1/chat/completions'))
+
+
+def _fields(description: Mapping[str, object], path: str) -> frozenset[str]:
+    """Returns what a request to a path may hold; nothing where nothing is said of it."""
+    schema = _at(description, 'paths', path, 'post', 'requestBody', 'content', 'application/json', 'schema')
     reference = _at(schema, '$ref')
     if isinstance(reference, str) and reference.startswith('#/'):
         schema = _at(description, *reference[2:].split('/'))
     fields = _at(schema, 'properties')
-    if not isinstance(fields, dict) or not fields:
-        return None
-    return Dialect(frozenset(fields), paths.keys() >= {'/tokenize', '/detokenize'})
+    return frozenset(fields) if isinstance(fields, dict) else frozenset()
 
 
 def _at(value: object, *keys: str) -> object:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sandle.spans import Span
 
 UNTRACED = QUIET_ROUTES | {'page'}
-OPERATIONS = {'/v1/completions': 'text_completion'}
+OPERATIONS = {'/v1/completions': 'text_completion', '/v1/chat/completions': 'chat'}
 ENDS_WELL = frozenset({ENDED, 'client_disconnected'})
 
 

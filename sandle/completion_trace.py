@@ -12,15 +12,15 @@ from sandle import tracing
 from sandle.engine.engine import Finished
 from sandle.log import request_id
 
-OPERATION = 'text_completion'
-
 
 class CompletionTrace:
     """One completion, which begins now. Used by the thread of its request."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, operation: str, model: str) -> None:
+        """`operation`: `text_completion` or `chat`, as OpenTelemetry has it."""
+        self._operation = operation
         self._model = model
-        self._span = tracing.begin(f'{OPERATION} {model}', flask.request.headers.get(tracing.TRACEPARENT))
+        self._span = tracing.begin(f'{operation} {model}', flask.request.headers.get(tracing.TRACEPARENT))
         self._began_s = time.monotonic()
         self._first_delta_s: float | None = None
 
@@ -40,7 +40,8 @@ class CompletionTrace:
                 self._span.part('prefill', usage.queue_s, self._first_delta_s)
                 self._span.part('decode', self._first_delta_s, seconds)
         self._span.end(seconds, {
-            'gen_ai.operation.name': OPERATION, 'gen_ai.provider.name': 'sandle', 'gen_ai.request.model': self._model,
+            'gen_ai.operation.name': self._operation, 'gen_ai.provider.name': 'sandle',
+            'gen_ai.request.model': self._model,
             'gen_ai.response.id': completion_id,
             'gen_ai.response.finish_reasons': sorted({reason for reason in finish_reasons if reason}) or None,
             'gen_ai.usage.input_tokens': usage.prompt_tokens, 'gen_ai.usage.output_tokens': usage.completion_tokens,

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
+from sandle.generation_protocol import ModelId
 from sandle.prompts import INT64_MAX, Prompt, bounded_prompts, each_prompt
-from sandle.protocol import ModelId
 from sandle.wire import WireModel
 
 

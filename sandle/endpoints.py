@@ -2,11 +2,11 @@
 
 import flask
 
-from sandle import accounting, completions, embeddings, engine_metrics, models, tokenizing
+from sandle import accounting, chat, completions, embeddings, engine_metrics, models, tokenizing
 from sandle.app import Lifecycle
-from sandle.completions import CompletionLimits
 from sandle.embedder import Embedder
 from sandle.engine.engine import Engine
+from sandle.sampling_request import CompletionLimits
 
 
 def add_routes(app: flask.Flask, engine: Engine, lifecycle: Lifecycle, limits: CompletionLimits,
@@ -25,6 +25,7 @@ def add_routes(app: flask.Flask, engine: Engine, lifecycle: Lifecycle, limits: C
     models.add_routes(app, engine)
     memory = accounting.UsageMemory()
     completions.add_routes(app, engine, limits, memory)
+    chat.add_routes(app, engine, limits, memory)
     embeddings.add_routes(app, engine, embedder, memory)
     accounting.add_routes(app, memory)
     tokenizing.add_routes(app, engine)

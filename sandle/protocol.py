@@ -1,74 +1,30 @@
 """The wire contract as types: requests, responses and chunks of the OpenAI-style API, with Sandle's extensions.
 
-How a request is checked against its type is `sandle.wire`'s. What depends on a model (context length, vocabulary, what
+How a request is checked against its type is `sandle.wire`'s; what all requests for generation share is in
+`sandle.generation_protocol`, chat in `sandle.chat_protocol`. What depends on a model (context length, vocabulary, what
 it is capable of) is not known here.
 """
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (AfterValidator, BaseModel, BeforeValidator, Field, SerializerFunctionWrapHandler,
-                      model_serializer, model_validator)
+from pydantic import (BaseModel, BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer,
+                      model_validator)
 
+from sandle.generation_protocol import GenerationFields, ModelId
 from sandle.prompts import INT64_MAX, Prompt, TokenId, bounded_prompts, each_prompt
 from sandle.wire import ParamError, WireModel
 
-MAX_STOPS = 64
-MAX_STOP_LENGTH = 256
 
-ModelId = Annotated[str, Field(min_length=1, max_length=256)]
-# fail_fast and json_schema_extra: see sandle.prompts.
-TokenIdKey = Annotated[str, Field(pattern=r'^[0-9]{1,18}$')]
-StopString = Annotated[str, Field(json_schema_extra={'maxLength': MAX_STOP_LENGTH})]
-Stop = StopString | Annotated[list[StopString], Field(fail_fast=True, json_schema_extra={'maxItems': MAX_STOPS})]
-LogitBias = Annotated[dict[TokenIdKey, Annotated[float, Field(ge=-100, le=100)]], Field(fail_fast=True)]
-
-
-def _bounded_stops(stop: str | list[str]) -> str | list[str]:
-    stops = [stop] if isinstance(stop, str) else stop
-    if len(stops) > MAX_STOPS:
-        raise ValueError(f'must hold at most {MAX_STOPS} strings')
-    if any(len(string) > MAX_STOP_LENGTH for string in stops):
-        raise ValueError(f'must hold strings of at most {MAX_STOP_LENGTH} characters')
-    return stop
-
-
-class StreamOptions(WireModel):
-    """What a stream shall hold beside its text."""
-
-    include_usage: bool = False
-
-
-class CompletionRequest(WireModel):
+class CompletionRequest(GenerationFields):
     """The body of POST /v1/completions."""
 
-    model: ModelId
     prompt: Annotated[Prompt, BeforeValidator(bounded_prompts)] = ''
     max_tokens: Annotated[int, Field(ge=0, le=INT64_MAX)] = 16
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
-    top_p: Annotated[float, Field(ge=0, le=1)] = 1.0
-    n: Annotated[int, Field(ge=1, le=128)] = 1
     best_of: Annotated[int, Field(ge=1, le=128)] | None = None
-    stream: bool = False
-    stream_options: StreamOptions | None = None
     logprobs: Annotated[int, Field(ge=0, le=INT64_MAX)] | None = None
     echo: bool = False
-    stop: Annotated[Stop, AfterValidator(_bounded_stops)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
-    logit_bias: LogitBias | None = None
-    seed: Annotated[int, Field(ge=-2 ** 63, le=INT64_MAX)] | None = None
     suffix: str | None = None
-    user: str | None = None
-    greedy_decoding: bool = False
-    stream_batch_size: Annotated[int, Field(ge=0, le=INT64_MAX)] = 0
-    top_k: Annotated[int, Field(ge=0, le=INT64_MAX)] = 0
-    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
-    typical_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
-    min_tokens: Annotated[int, Field(ge=0, le=INT64_MAX)] = 0
-    ignore_eos: bool = False
     add_special_tokens: bool = True
-    return_token_ids: bool = False
 
     @model_validator(mode='after')
     def _fields_agree(self) -> Self:
@@ -78,8 +34,6 @@ class CompletionRequest(WireModel):
             raise ParamError('best_of', f'best_of must be at least n: {self.best_of} is less than {self.n}')
         if self.best_of is not None and self.best_of > self.n and self.stream:
             raise ParamError('best_of', 'best_of cannot be streamed')
-        if self.stream_options is not None and not self.stream:
-            raise ParamError('stream_options', 'stream_options needs stream: true')
         if self.suffix and self.echo:
             raise ParamError('suffix', 'suffix cannot be combined with echo')
         if self.min_tokens > self.max_tokens:
@@ -90,19 +44,13 @@ class CompletionRequest(WireModel):
         """Returns the prompts one by one, each as text or as token ids."""
         return each_prompt(self.prompt)
 
-    def stops(self) -> tuple[str, ...]:
-        """Returns the stop strings; empty ones, which clients send for "none", are left out."""
-        strings = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        return tuple(string for string in strings if string)
-
     def fields_in_use(self) -> frozenset[str]:
-        """Returns the names of the fields that ask for something: neither their default nor an empty value.
+        """Returns the names of the fields that ask for something.
 
         A `best_of` equal to `n`, which some clients always send, asks for nothing.
         """
-        names = {name for name, field in type(self).model_fields.items()
-                 if getattr(self, name) not in (field.default, None, {}, [], '')}
-        return frozenset(names - {'best_of'} if self.best_of == self.n else names)
+        names = super().fields_in_use()
+        return names - {'best_of'} if self.best_of == self.n else names
 
 
 class TokenizeRequest(WireModel):
@@ -128,7 +76,8 @@ class Usage(BaseModel):
     total_tokens: int
 
 
-def _without_nones(fields: dict[str, object], *optional: str) -> dict[str, object]:
+def without_nones(fields: dict[str, object], *optional: str) -> dict[str, object]:
+    """Returns the fields of a response without those of the optional ones that are None."""
     return {name: value for name, value in fields.items() if value is not None or name not in optional}
 
 
@@ -146,7 +95,7 @@ class Logprobs(BaseModel):
 
     @model_serializer(mode='wrap')
     def _leave_out_what_was_not_asked_for(self, standard: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return _without_nones(standard(self), 'top_token_ids')
+        return without_nones(standard(self), 'top_token_ids')
 
 
 class CompletionChoice(BaseModel):
@@ -161,7 +110,7 @@ class CompletionChoice(BaseModel):
 
     @model_serializer(mode='wrap')
     def _leave_out_token_ids_not_asked_for(self, standard: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return _without_nones(standard(self), 'prompt_token_ids', 'token_ids')
+        return without_nones(standard(self), 'prompt_token_ids', 'token_ids')
 
 
 class Completion(BaseModel):

@@ -6,6 +6,7 @@ there are is `sandle.protocol`'s.
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -82,11 +83,23 @@ def _invalid(error: ValidationError) -> InvalidRequestError:
         words = UNION_WORDS[param]
     if words is None:  # pydantic's: "Input should be less than or equal to 2"
         words = first['msg'].replace('Input should', 'must').replace('String should', 'must')
-    return InvalidRequestError(f'{_place(param, first["loc"])} {words}.', param=param)
+    return InvalidRequestError(f'{_place(first["loc"])} {words}.', param=param)
 
 
-def _place(param: str | None, location: tuple[int | str, ...]) -> str:
-    """Returns what a message calls a field, or an item of one."""
-    if param is None:
+NO_FIELD = re.compile(r'.*\W|str|int|float|bool|list|dict|Literal', re.DOTALL)  # one of several types, as pydantic says
+LONGEST_FIELD = 64
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Returns what a message calls a field, or what lies in one: `messages[2].role`."""
+    if not location:
         return 'The request body'
-    return f'{param}[{location[1]}]' if len(location) > 1 and isinstance(location[1], int) else param
+    place = str(location[0])
+    for step in location[1:]:
+        if isinstance(step, int):
+            place += f'[{step}]'
+        elif NO_FIELD.match(step) or len(step) > LONGEST_FIELD:
+            break
+        else:
+            place += f'.{step}'
+    return place

@@ -17,7 +17,7 @@ from werkzeug.test import EnvironBuilder
 from sandle import app as http
 from sandle import endpoints, errors, sse
 from sandle.accounting import UsageMemory
-from sandle.completions import CompletionLimits
+from sandle.sampling_request import CompletionLimits
 from sandle.engine.engine import Delta, Finished, FinishReason, ModelStatus, SamplingParams
 from sandle.protocol import CompletionRequest
 from tests.scripted_engine import EVERYTHING, ScriptedEngine, Step, delta, model, token
@@ -396,7 +396,7 @@ def test_one_log_line_a_request_without_the_prompt(stream: bool, steps: list[Ste
                                                    caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level('INFO'):
         Backend(steps).post(prompt='secret', stream=stream).get_data()
-    (line,) = [record.getMessage() for record in caplog.records if record.name == 'sandle.completions']
+    (line,) = [record.getMessage() for record in caplog.records if record.name == 'sandle.generation']
     assert f'completion_tokens={tokens}' in line and line.endswith(f'reason={reason}') and 'secret' not in line
 
 
@@ -406,7 +406,8 @@ def test_flask_has_no_route_of_its_own() -> None:
     assert {rule.rule for rule in backend.app.url_map.iter_rules()} == {
         '/health', '/ready', '/metrics', '/internal/usage/<name>', '/v1/models', '/v1/models/<model:model>',
         *(f'{base}{path}' for base in ('', '/m/<model:model>')
-          for path in ('/v1/completions', '/tokenize', '/detokenize', '/tokenizer_info'))}
+          for path in ('/v1/completions', '/v1/chat/completions', '/v1/chat/completions/render', '/v1/embeddings',
+                       '/tokenize', '/detokenize', '/tokenizer_info'))}
 
 
 def test_usage_so_far_is_told_before_every_event_to_whoever_asks_for_it() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from sandle import app as http
 from sandle import endpoints, errors
-from sandle.completions import CompletionLimits
+from sandle.sampling_request import CompletionLimits
 from sandle.embeddings import shortened, to_base64
 from sandle.engine_with_embedder import EngineWithEmbedder
 from tests.scripted_embedder import ScriptedEmbedder, Step

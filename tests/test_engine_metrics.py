@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sandle import app as http
 from sandle import endpoints
-from sandle.completions import CompletionLimits
+from sandle.sampling_request import CompletionLimits
 from sandle.engine.statistics import EngineStatistics, Histogram
 from tests.scripted_engine import ScriptedEngine
 

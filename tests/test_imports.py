@@ -11,7 +11,8 @@ COMPONENTS = ('backend-hf', 'backend-llama', 'backend-stub', 'openai-wrapper')
 PREFIXES = {'backend-hf': 'hf_', 'backend-llama': 'llama_', 'backend-stub': 'stub_', 'openai-wrapper': 'wrapper_'}
 SHARED = sorted(ROOT.glob('sandle/**/*.py'))
 WEB = {'flask', 'werkzeug', 'waitress'}
-TENSOR_FILES = {'sandle/engine/sampling.py', 'sandle/engine/penalties.py'}
+LIBRARIES = {'sandle/engine/sampling.py': {'torch'}, 'sandle/engine/penalties.py': {'torch'},
+             'sandle/chat_template_worker.py': {'transformers'}}  # a process of its own, which nothing imports
 HEAVY = {'torch', 'transformers', 'tokenizers', 'accelerate', 'safetensors', 'huggingface_hub', 'numpy'}
 
 
@@ -113,10 +114,11 @@ def test_no_component_imports_another(component: str) -> None:
 
 
 @pytest.mark.parametrize('file', SHARED, ids=name)
-def test_sandle_imports_no_component_and_only_choosing_tokens_needs_torch(file: Path) -> None:
+def test_sandle_imports_no_component_and_few_files_need_large_libraries(file: Path) -> None:
     assert not {module for module in imports_of(file) if module.startswith(tuple(PREFIXES.values()))}
     needed = packages(set(imports_of(file))) & HEAVY
-    assert needed == ({'torch'} if name(file) in TENSOR_FILES else set())
+    assert needed == LIBRARIES.get(name(file), set())
+    assert 'sandle.chat_template_worker' not in imports_of(file)
 
 
 @pytest.mark.parametrize('module', ['errors', 'jsonbody', 'protocol', 'wire', 'sse', 'choices', 'catalog', 'log'])

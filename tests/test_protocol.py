@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandle.errors import InvalidRequestError
+from sandle.generation_protocol import MAX_STOP_LENGTH, MAX_STOPS
 from sandle.prompts import INT64_MAX
-from sandle.protocol import MAX_STOP_LENGTH, MAX_STOPS, CompletionChoice, CompletionRequest, Usage
+from sandle.protocol import CompletionChoice, CompletionRequest, Usage
 from sandle.wire import parse
 
 FIELDS = CompletionRequest.model_fields

@@ -11,18 +11,24 @@ import yaml
 from pydantic import BaseModel
 
 from sandle import app as http
-from sandle import embedding_protocol, endpoints, errors, protocol, wire
-from sandle.completions import CompletionLimits
+from sandle import (chat_answer_protocol, chat_protocol, embedding_protocol, endpoints, errors, generation_protocol,
+                    protocol, wire)
+from sandle.sampling_request import CompletionLimits
 from tests.scripted_engine import ScriptedEngine
 
 Schema = dict[str, Any]
 SWAGGER: Schema = yaml.safe_load((Path(__file__).parents[1] / 'docs/swagger.yaml').read_text('utf-8'))
 SCHEMAS: Schema = SWAGGER['components']['schemas']
 MODELS: dict[str, type[BaseModel]] = {
-    kind.__name__: kind for kind in (vars(protocol) | vars(embedding_protocol)).values()
-    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in (BaseModel, wire.WireModel)}
+    kind.__name__: kind
+    for module in (protocol, generation_protocol, chat_protocol, chat_answer_protocol, embedding_protocol)
+    for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, BaseModel)
+    and kind not in (BaseModel, wire.WireModel, generation_protocol.GenerationFields)}
 NOT_ALWAYS_SENT = {'Completion': {'usage'}, 'CompletionChoice': {'prompt_token_ids', 'token_ids'},
-                   'Logprobs': {'top_token_ids'}}
+                   'Logprobs': {'top_token_ids'}, 'ChatChunk': {'usage'},
+                   'ChatDelta': {'role', 'content', 'tool_calls'}, 'ChatChoice': {'prompt_token_ids', 'token_ids'},
+                   'AnsweredMessage': {'tool_calls'}, 'ChatChunkChoice': {'prompt_token_ids', 'token_ids'},
+                   'AnsweredFunction': {'name'}, 'AnsweredToolCall': {'index', 'id', 'type'}}
 WORDS = {'title', 'description', 'example', 'format'}  # what says something to readers alone
 # nginx does not pass these on, so clients do not have their addresses
 FOR_OPERATORS = {('/metrics', 'get'), ('/internal/usage/{name}', 'get')}
@@ -53,6 +59,8 @@ def from_pydantic(schema: Schema) -> Schema:
     if 'anyOf' in schema and {'type': 'null'} in schema['anyOf']:
         others = [each for each in schema.pop('anyOf') if each != {'type': 'null'}]
         schema |= {'nullable': True} | (others[0] if len(others) == 1 else {'anyOf': others})
+    if schema.get('type') == 'null':
+        schema = {key: value for key, value in schema.items() if key != 'type'} | {'nullable': True}
     if 'const' in schema:
         schema['enum'] = [schema.pop('const')]
     if 'patternProperties' in schema:
@@ -156,7 +164,7 @@ def test_responses_are_those_of_the_errors(name: str, operation: Schema) -> None
     assert is_public == name.endswith(('/health', '/ready')) == (401 not in statuses)
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ApiError)]
     assert statuses - {200} <= {kind.status for kind in kinds}
-    if name == 'post /v1/completions':
+    if name in ('post /v1/completions', 'post /v1/chat/completions'):
         assert statuses == {200} | {kind.status for kind in kinds} - {errors.ClientGoneError.status}
 
 
@@ -179,7 +187,9 @@ def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:
 
 def test_examples_are_valid_requests() -> None:
     kinds: dict[str, type[wire.WireModel]] = {
-        '/v1/completions': protocol.CompletionRequest, '/v1/embeddings': embedding_protocol.EmbeddingsRequest,
+        '/v1/completions': protocol.CompletionRequest, '/v1/chat/completions': chat_protocol.ChatRequest,
+        '/v1/chat/completions/render': chat_protocol.ChatRequest,
+        '/v1/embeddings': embedding_protocol.EmbeddingsRequest,
         '/tokenize': protocol.TokenizeRequest, '/detokenize': protocol.DetokenizeRequest}
     for path, kind in kinds.items():
         for prefix in ('', '/m/{model}'):

@@ -7,7 +7,7 @@ import pytest
 from sandle import addressing
 from sandle import app as http
 from sandle import endpoints, errors
-from sandle.completions import CompletionLimits
+from sandle.sampling_request import CompletionLimits
 from sandle.engine.engine import Finished, FinishReason, ModelInfo, ModelStatus
 from sandle.models import model_object
 from tests.scripted_engine import ScriptedEngine, delta, model

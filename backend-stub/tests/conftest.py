@@ -13,7 +13,7 @@ import pytest
 from sandle import app as http
 from sandle import endpoints
 from sandle.catalog import CatalogEntry
-from sandle.completions import CompletionLimits
+from sandle.sampling_request import CompletionLimits
 from stub_engine import StubEngine, StubOptions
 
 SCRIPT = Path(__file__).parents[1] / 'serve-backend-stub.py'

@@ -5,8 +5,8 @@ threads, many at once. Errors are `sandle.errors.ApiError`s: the wording of a re
 """
 
 import enum
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from sandle.engine.statistics import EngineStatistics
@@ -74,7 +74,8 @@ class SamplingParams:
 class GenerationRequest:
     """What to generate: `candidates` sequences for every prompt. A prompt is text, or token ids used as they are.
 
-    `echo` asks for the prompt's own tokens in front of each choice's.
+    `echo` asks for the prompt's own tokens in front of each choice's. With `fills_context` an answer may be as long as
+    the context leaves room for, and `max_tokens` counts for nothing.
     """
 
     id: str
@@ -86,6 +87,11 @@ class GenerationRequest:
     suffix: str | None = None
     add_special_tokens: bool = True
     user: str | None = None  # among whom turns are shared out
+    fills_context: bool = False
+
+    def with_room(self, room: int) -> 'GenerationRequest':
+        """Returns the request with the `max_tokens` that holds where the context has room for so many tokens."""
+        return replace(self, params=replace(self.params, max_tokens=max(1, room))) if self.fills_context else self
 
 
 class TopToken(NamedTuple):
@@ -183,6 +189,21 @@ class TokenizerInfo:
     chat_template: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a chat template turns into a prompt. `variables` are those of the template's own, by name.
+
+    `opens_answer`: the prompt is to end with what begins the assistant's turn; `continues_last`: it is to end within
+    the last message, which the answer goes on with.
+    """
+
+    messages: Sequence[Mapping[str, object]]
+    tools: Sequence[Mapping[str, object]] | None = None
+    opens_answer: bool = True
+    continues_last: bool = False
+    variables: Mapping[str, object] = field(default_factory=dict)
+
+
 class TextTokenizer(Protocol):
     """A model's tokenizer, as clients may use it. Every method may be called on any thread, many at once."""
 
@@ -204,6 +225,13 @@ class TextTokenizer(Protocol):
         """Returns the text of token ids below `vocab_size`, special tokens written out: encoding it gives them back.
 
         (As far as a tokenizer can: ids that it would not have chosen become those that it would have.)
+        """
+        ...
+
+    def render(self, conversation: Conversation) -> str:
+        """Returns the prompt that the model's chat template makes of a conversation; only where `info` has one.
+
+        Raises InvalidRequestError for a conversation that the template does not take.
         """
         ...
 

@@ -83,6 +83,7 @@ class EngineLoop:
         """See Engine.submit. Tokenizing happens here, on the caller's thread."""
         model = self._use(request.model)
         prompts = tuple(_prompt_ids(prompt, request, model.tokenizer) for prompt in request.prompts)
+        request = request.with_room(min(model.room(len(ids)) for ids in prompts))
         for ids in prompts:
             model.check_length(len(ids), request.params.max_tokens)
         self._check_bias(request, model.tokenizer)

@@ -136,6 +136,10 @@ class TextModel(Resident, Protocol):
         """Whether an answer is a text of its own, whose tokenizer writes a space before every text."""
         ...
 
+    def room(self, prompt_tokens: int) -> int:
+        """Returns how many tokens there is room for after so many of a prompt: none below 1. Any thread."""
+        ...
+
     def check_length(self, prompt_tokens: int, max_tokens: int) -> None:
         """Raises ContextLengthExceededError where it does not take so many tokens. Any thread."""
         ...
@@ -157,7 +161,8 @@ class LoadedModel:
     @property
     def capabilities(self) -> frozenset[str]:
         """See Resident.capabilities."""
-        return frozenset({'suffix'} if self.tokenizer.can_infill else ())
+        return frozenset(name for name, is_there in (
+            ('suffix', self.tokenizer.can_infill), ('chat', self.tokenizer.info.chat_template is not None)) if is_there)
 
     @property
     def lacks(self) -> frozenset[str]:
@@ -168,6 +173,10 @@ class LoadedModel:
     def slots(self) -> int:
         """See TextModel.slots."""
         return self.runner.slots
+
+    def room(self, prompt_tokens: int) -> int:
+        """See TextModel.room."""
+        return self.context_length - prompt_tokens
 
     def check_length(self, prompt_tokens: int, max_tokens: int) -> None:
         """See TextModel.check_length."""
