@@ -45,4 +45,7 @@ for name in "${together[@]}"; do
 done
 cat tests/harness/requirements.txt "$work/all.txt" >"$work/tests-harness-requirements.txt"
 compile "$work/tests-harness-requirements.txt" tests/harness/requirements.in -- --no-deps "$@"
-for name in "${together[@]}" tests/harness/requirements; do cp "$work/${name//\//-}.txt" "$name.txt"; done
+# Not with the others, because it does not go together with them.
+if [[ -f tests/clients/litellm/requirements.txt ]]; then cp tests/clients/litellm/requirements.txt "$work/tests-clients-litellm-requirements.txt"; fi
+compile "$work/tests-clients-litellm-requirements.txt" tests/clients/litellm/requirements.in -- "$@"
+for name in "${together[@]}" tests/harness/requirements tests/clients/litellm/requirements; do cp "$work/${name//\//-}.txt" "$name.txt"; done

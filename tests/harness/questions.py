@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.rig import ROOT
-from tests.harness.install import InstallError, install
+from tests.apart import InstallError, install
 
 TINY = ROOT / 'models/sandle-tiny'
 ONE_THREAD = {'OMP_NUM_THREADS': '1'}  # on models this small, more only wait for each other
@@ -43,7 +43,7 @@ LONG = ['loglikelihood long', 'loglikelihood_rolling long']
 def ask(folder: Path, models: dict[str, Any], key: str | None = None) -> dict[str, Any]:
     """Has the harness ask models, with a key where they are asked over HTTP; see answers.py."""
     try:
-        harness = install()
+        harness = install('lm-eval', Path(__file__).with_name('requirements.txt'))
     except InstallError as error:
         pytest.fail(f'lm-evaluation-harness is needed and is not there: {error}')
     source, target = folder / 'asked.json', folder / 'answers.json'
