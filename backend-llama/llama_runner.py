@@ -5,7 +5,7 @@ Knows tokens and slots; knows neither text nor requests. Runs on the engine thre
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
@@ -89,19 +89,26 @@ class LlamaRunner:
         streams.gather([work.slot for work in batch])
         for work in batch:
             streams.extend(work.slot, work.start + len(work.tokens))
-        places = sorted(range(len(batch)), key=lambda place: streams[batch[place].slot])
-        ordered = [batch[place] for place in places]  # as llama.cpp wants them, or it computes one after the other
+        ends = list(accumulate(work.logits for work in batch))
+        rows = {work.slot: end - work.logits for work, end in zip(batch, ends)}  # where the next of each goes
+        logits = torch.empty(ends[-1], self._vocab_size)
+        for pieces in calls(batch):
+            self._decode(sorted(pieces, key=lambda piece: streams[piece.slot]), logits, rows)
+        return logits
+
+    def _decode(self, pieces: Sequence[Work], logits: torch.Tensor, rows: dict[int, int]) -> None:
+        """Computes pieces of work, in the order of their streams. Puts logits into the rows [R, V] of their slots."""
         status = self._functions.llama_decode(
-            self._context, self._batch.fill(ordered, [streams[work.slot] for work in ordered]))
+            self._context, self._batch.fill(pieces, [self._streams[piece.slot] for piece in pieces]))
         if status != 0:
             raise RuntimeError(f'llama.cpp failed with {status}: {self._model.library.last_error()}')
-        ends = list(accumulate(work.logits for work in ordered))
-        if not ends[-1]:
-            return torch.empty(0, self._vocab_size)
-        logits = np.ctypeslib.as_array(self._functions.llama_get_logits(self._context), (ends[-1], self._vocab_size))
-        rows = {place: range(end - work.logits, end) for place, work, end in zip(places, ordered, ends)}
-        # Indexing copies them: the next step writes over them.
-        return torch.from_numpy(logits)[[row for place in range(len(batch)) for row in rows[place]]]
+        counts = [piece.logits for piece in pieces]
+        if not any(counts):
+            return
+        found = np.ctypeslib.as_array(self._functions.llama_get_logits(self._context), (sum(counts), self._vocab_size))
+        for piece, part in zip(pieces, torch.from_numpy(found).split(counts)):
+            logits[rows[piece.slot]:rows[piece.slot] + piece.logits] = part
+            rows[piece.slot] += piece.logits
 
     def release(self) -> None:
         """See ModelRunner.release."""
@@ -109,6 +116,24 @@ class LlamaRunner:
         if context is not None:
             self._functions.llama_free(context)
             self._model.free()
+
+
+def calls(batch: Sequence[Work]) -> list[Sequence[Work]]:
+    """Returns a step's work in pieces: what is computed together first, then the next, and so on.
+
+    llama.cpp takes as many tokens of every sequence of a call, then as many as there are of what is left, and so on:
+    beside others that have one token, a prompt would be cut into pieces that take long for what they are. So one token
+    of each goes first, and what is left of the prompts after it, those of one length together.
+    """
+    groups: dict[int, list[Work]] = {}
+    for work in batch:
+        groups.setdefault(len(work.tokens), []).append(work)
+    if len(groups) == 1 or 1 not in groups:
+        return list(groups.values())
+    heads = [replace(work, tokens=work.tokens[:1], logits=int(work.logits == len(work.tokens))) for work in batch]
+    tails = [replace(work, start=work.start + 1, tokens=work.tokens[1:], logits=work.logits - head.logits)
+             for work, head in zip(batch, heads) if len(work.tokens) > 1]
+    return [heads, *calls(tails)]
 
 
 class Batch:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import random
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from llama_convert import Source
 from llama_library import Model, load_library
 from llama_model import LlamaLoader, LoadOptions
-from llama_runner import LlamaRunner, RunnerOptions
+from llama_runner import LlamaRunner, RunnerOptions, calls
 from llama_streams import moves
 
 from sandle.engine.runner import LoadedModel, Work
@@ -180,3 +181,17 @@ def test_moves_lay_streams_side_by_side(case: tuple[int, set[int]]) -> None:
     assert max(after) - min(after) + 1 == len(active) == len(after)
     runs = (set(range(start, start + len(active))) for start in range(count - len(active) + 1))
     assert len(active & after) == max(len(active & run) for run in runs), 'no more moves than needed'
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5)), min_size=1, max_size=6))
+def test_calls_compute_each_token_once_and_return_the_wanted_logits(sizes: list[tuple[int, int]]) -> None:
+    batch = [Work(slot, 7, tuple(range(size)), min(wanted, size)) for slot, (size, wanted) in enumerate(sizes)]
+    made = calls(batch)
+    assert all(len({len(piece.tokens) for piece in pieces}) == 1 for pieces in made), 'of one length'
+    for work in batch:
+        pieces = [piece for pieces in made for piece in pieces if piece.slot == work.slot]
+        assert sum((tuple(piece.tokens) for piece in pieces), ()) == work.tokens
+        ends = accumulate((len(piece.tokens) for piece in pieces), initial=7)
+        assert all(piece.start == end for piece, end in zip(pieces, ends))
+        wanted = [place >= len(piece.tokens) - piece.logits for piece in pieces for place in range(len(piece.tokens))]
+        assert wanted == [place >= len(work.tokens) - work.logits for place in range(len(work.tokens))]
