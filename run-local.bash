@@ -7,7 +7,8 @@
 # Settings, from the environment, named as in Docker:
 #   SANDLE_DEMO_PORT (8080)     port of the page and the API
 #   SANDLE_HOST (127.0.0.1)     address to listen on; 0.0.0.0 for the whole network
-#   SANDLE_BACKEND (hf)         hf, stub or llama, which serves sandle-tiny, too, unless SANDLE_LLAMA_BIND_SRC_DIR is given
+#   SANDLE_BACKEND (hf)         hf, stub, llama, which serves sandle-tiny, too, unless SANDLE_LLAMA_BIND_SRC_DIR is given, or
+#                               ct2, which needs SANDLE_CT2_BIND_SRC_DIR
 #   SANDLE_AUTH_TOKEN           the API key; without it one is made at the first start and kept in state/
 #   SANDLE_SINGLE_MODEL         the one model to offer
 #   SANDLE_TORCH_INDEX_URL      where PyTorch comes from: its CPU build by default; empty for the Python package index
@@ -38,8 +39,8 @@ set_up() { SANDLE_BACKEND=$backend bash "$root/setup-local.bash"; }
 
 check_settings() {
   case $backend in
-    hf | stub | llama) ;;
-    *) fail "SANDLE_BACKEND is '$backend'; it must be hf, stub or llama" ;;
+    hf | stub | llama | ct2) ;;
+    *) fail "SANDLE_BACKEND is '$backend'; it must be hf, stub, llama or ct2" ;;
   esac
   case $front in
     auto | nginx | wrapper) ;;
@@ -89,6 +90,7 @@ start() { # COMMAND...: in the background; its process id is in $started
 start_backend() { # PORT
   local arguments=(--host 127.0.0.1 --port "$1")
   if [[ $backend == llama && -n ${SANDLE_LLAMA_BIND_SRC_DIR:-} ]]; then arguments+=("$SANDLE_LLAMA_BIND_SRC_DIR"); fi
+  if [[ $backend == ct2 && -n ${SANDLE_CT2_BIND_SRC_DIR:-} ]]; then arguments+=("$SANDLE_CT2_BIND_SRC_DIR"); fi
   start "$python" "$root/backend-$backend/serve-backend-$backend.py" "${arguments[@]}"
   pids+=("$started")
 }

@@ -65,6 +65,7 @@ note() { # RESULT NAME BEGAN [REMARK]
 
 set_up() {
   bash run-local.bash --setup-only
+  SANDLE_BACKEND=ct2 bash run-local.bash --setup-only
   SANDLE_BACKEND=llama bash run-local.bash --setup-only || echo 'backend-llama cannot be set up here (see above): it is NOT tested'
   "$bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
 }
@@ -77,7 +78,7 @@ mypy_stage() { # strict; a folder at a time, because a hyphen keeps a component'
     if holds_python "$folder"; then folders+=("$folder"); fi
   done
   "$bin/mypy" "${folders[@]}" || status=1
-  for folder in backend-hf backend-llama backend-stub openai-wrapper; do
+  for folder in backend-ct2 backend-hf backend-llama backend-stub openai-wrapper; do
     holds_python "$folder" || continue
     echo "in $folder:"
     (cd "$folder" && MYPYPATH=$root "$bin/mypy" --config-file "$root/pyproject.toml" --cache-dir "$root/.mypy_cache/$folder" .) ||

@@ -101,6 +101,7 @@ install_wanted_backend() {
       # pip keeps the wheel that it builds, so that another .venv on this machine gets it at once.
       install_backend llama 'the requirements of backend-llama; llama.cpp is compiled the first time, 5 to 10 minutes on two cores'
       ;;
+    ct2) install_backend ct2 'the requirements of backend-ct2' ;;
   esac
 }
 

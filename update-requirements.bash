@@ -14,7 +14,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$root"
 # All of these are installed side by side in .venv, so they are resolved together first.
 together=(sandle/requirements-telemetry openai-wrapper/requirements certificates/requirements backend-stub/requirements
-  backend-llama/requirements backend-hf/requirements-torch backend-hf/requirements backend-hf/requirements-gpu tests/requirements)
+  backend-ct2/requirements backend-llama/requirements backend-hf/requirements-torch backend-hf/requirements backend-hf/requirements-gpu tests/requirements)
 # Not torch, whose build depends on the machine; nor the CUDA libraries, whose versions its build names by itself.
 left_out=(torch triton cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13)
 

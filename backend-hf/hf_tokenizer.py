@@ -1,24 +1,21 @@
 """A Hugging Face tokenizer as the engine wants it: text to ids, and each id to the bytes that it adds to a text.
 
-Knows how the library's tokenizers write bytes into their vocabularies; knows nothing of requests or of the model but
-its special ids.
+Knows the library's tokenizers; knows nothing of requests or of the model but its special ids.
 """
 
 import json
-import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hf_infill import find_infill
 from transformers import PreTrainedTokenizerBase
 
 from sandle.chat_template import ChatTemplate
+from sandle.engine import token_bytes
 from sandle.engine.engine import Conversation, TokenizerInfo
 
 JOINT = '\u263a'  # merges with no text: what CodeLLaMA's own code uses
-BYTE_TOKEN = re.compile(r'<0x([0-9A-Fa-f]{2})>')
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,9 @@ class HfTokenizer:
         self._special_ids = frozenset(tokenizer.all_special_ids) | {
             token for token, content in added.items() if content.special}
         self._added = {token: str(content.content) for token, content in added.items()}
-        self._to_bytes = _converter(self._backend.decoder) if self._backend is not None else self._python_bytes
+        decoder = None if self._backend is None else self._backend.decoder
+        self._decoder = None if decoder is None else json.loads(decoder.__getstate__())
+        self._to_bytes = self._python_bytes if self._backend is None else token_bytes.converter(self._decoder)
         self._bytes: dict[int, bytes] = {}
         self._infill = find_infill(tokenizer, special.vocab_size)
         self._chat = ChatTemplate(self.info, self._named_template('tool_use'))
@@ -173,70 +172,7 @@ class HfTokenizer:
         return None if name is None else str(name)
 
     def _python_bytes(self, name: str) -> bytes:
-        if match := BYTE_TOKEN.fullmatch(name):
-            return bytes([int(match[1], 16)])
-        if '\u2581' in name:
-            return name.replace('\u2581', ' ').encode('utf-8')
+        if '\u2581' in name or token_bytes.BYTE_TOKEN.fullmatch(name):
+            return token_bytes.of_pieces(name)
         with self._lock:
             return str(self._tokenizer.convert_tokens_to_string([name])).encode('utf-8')
-
-
-def _byte_alphabet() -> Mapping[str, int]:
-    """Returns the character that stands for each byte in byte-level vocabularies.
-
-    Printable Latin-1 stands for itself; the others, in order, have the characters from U+0100 on. (GPT-2's encoder.)
-    """
-    own = [*range(ord('!'), ord('~') + 1), *range(0xa1, 0xad), *range(0xae, 0x100)]
-    alphabet = {chr(byte): byte for byte in own}
-    others = [byte for byte in range(256) if byte not in own]
-    return alphabet | {chr(0x100 + place): byte for place, byte in enumerate(others)}
-
-
-BYTE_ALPHABET = _byte_alphabet()
-
-
-def _converter(decoder: Any) -> Callable[[str], bytes]:  # Any: the library has no types
-    """Returns a function from a token of the vocabulary to its bytes, by what the tokenizer's own decoder does."""
-    steps = _steps(json.loads(decoder.__getstate__())) if decoder is not None else []
-    kinds = {str(step['type']) for step in steps}
-    if 'ByteLevel' in kinds:
-        return _byte_level
-    replacements = [pair for step in steps if (pair := _replacement(step)) is not None]
-    has_byte_tokens = 'ByteFallback' in kinds
-
-    def convert(name: str) -> bytes:
-        if has_byte_tokens and (match := BYTE_TOKEN.fullmatch(name)):
-            return bytes([int(match[1], 16)])
-        for old, new in replacements:
-            name = name.replace(old, new)
-        return name.encode('utf-8')
-
-    if 'WordPiece' in kinds:
-        prefix = next(str(step['prefix']) for step in steps if step['type'] == 'WordPiece')
-        return lambda name: (name.removeprefix(prefix) if name.startswith(prefix) else f' {name}').encode('utf-8')
-    return convert
-
-
-def _steps(decoder: dict[str, Any]) -> list[dict[str, Any]]:
-    if decoder['type'] != 'Sequence':
-        return [decoder]
-    return [step for child in decoder['decoders'] for step in _steps(child)]
-
-
-def _replacement(step: dict[str, Any]) -> tuple[str, str] | None:
-    """Returns what a decoding step puts in the place of what, if it is one that replaces plain text."""
-    match step:
-        case {'type': 'Replace', 'pattern': {'String': str(old)}, 'content': str(new)}:
-            return old, new
-        case {'type': 'Metaspace', 'replacement': str(old)}:
-            return old, ' '
-        case {'type': 'BPEDecoder', 'suffix': str(old)}:
-            return old, ' '
-    return None
-
-
-def _byte_level(name: str) -> bytes:
-    try:
-        return bytes(BYTE_ALPHABET[character] for character in name)
-    except KeyError:  # not written in the alphabet: a token that was put into the vocabulary by hand
-        return name.encode('utf-8')

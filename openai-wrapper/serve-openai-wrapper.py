@@ -73,7 +73,8 @@ def end_all(queue: Queue, inquiries: Inquiries, watcher: Watcher) -> None:
 def open_backends(settings: Settings, watcher: Watcher) -> list[Backend]:
     """Returns the backends. Raises ClickException."""
     if not settings.backend_urls:
-        raise click.ClickException('No backend: give --backend-hf, --backend-llama, --backend-stub or --backend.')
+        raise click.ClickException('No backend: give --backend-hf, --backend-llama, --backend-ct2, --backend-stub or '
+                                   '--backend.')
     try:
         return [Backend(parse_url(url), settings.connect_timeout_s, watcher) for url in settings.backend_urls]
     except ValueError as error:

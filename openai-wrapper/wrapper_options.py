@@ -27,6 +27,7 @@ class Settings:
 
     backend_hf: str | None
     backend_llama: str | None
+    backend_ct2: str | None
     backend_stub: str | None
     backend_url: tuple[str, ...]
     auth_token: tuple[str, ...]
@@ -63,12 +64,14 @@ class Settings:
     @property
     def backend_urls(self) -> list[str]:
         """The URLs of all backends, as they were given."""
-        return [url for url in (self.backend_hf, self.backend_llama, self.backend_stub, *self.backend_url) if url]
+        named = self.backend_hf, self.backend_llama, self.backend_ct2, self.backend_stub
+        return [url for url in (*named, *self.backend_url) if url]
 
 
 BACKENDS = [
     click.option('--backend-hf', metavar='URL', help='URL of backend-hf.'),
     click.option('--backend-llama', metavar='URL', help='URL of backend-llama.'),
+    click.option('--backend-ct2', metavar='URL', help='URL of backend-ct2.'),
     click.option('--backend-stub', metavar='URL', help='URL of backend-stub.'),
     click.option('--backend', 'backend_url', metavar='URL', multiple=True,
                  help='URL of any OpenAI-style server; may be repeated. (SANDLE_BACKEND_URL)'),

@@ -74,11 +74,12 @@ class FairLine(Generic[Key, Item]):
         if chosen is None:
             return None
         self._share = max(self._share, chosen.spent)
-        item, cost = chosen.line.popleft()
-        chosen.in_flight += cost
-        self._charged[item] = chosen, cost
-        self._length -= 1
-        return item
+        return self._charge(chosen, chosen.line[0])
+
+    def take_along(self, key: Key, item: Item) -> None:
+        """Takes out an item that can be served with another one whose turn it is, and keeps nobody waiting by it."""
+        account = self._accounts[key]
+        self._charge(account, next(entry for entry in account.line if entry[0] is item))
 
     def settle(self, item: Item, cost: int) -> None:
         """Says what an item has cost, now that it has ended. Does nothing for one whose turn has not come."""
@@ -107,6 +108,14 @@ class FairLine(Generic[Key, Item]):
                 found.append(entry[0])
                 heapq.heapreplace(turns, (level + entry[1], number, rest))
         return found
+
+    def _charge(self, account: Account[Item], entry: tuple[Item, int]) -> Item:
+        item, cost = entry
+        account.line.remove(entry)
+        account.in_flight += cost
+        self._charged[item] = account, cost
+        self._length -= 1
+        return item
 
     def _forget(self) -> None:
         """Drops the accounts that say nothing: whoever comes back would start where the others stand anyway."""

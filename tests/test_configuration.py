@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / 'docs/configuration.md').read_text('utf-8')
-COMPONENTS = ('openai-wrapper', 'backend-hf', 'backend-stub', 'backend-llama')
+COMPONENTS = ('openai-wrapper', 'backend-hf', 'backend-stub', 'backend-llama', 'backend-ct2')
 SHARED = ('--host', '--port', '--log-level', '--log-format', '--max-body-bytes', '--receive-timeout-s',
           '--send-timeout-s', '--drain-timeout-s')
 Row = tuple[frozenset[str], str, str]  # names, environment variable, default

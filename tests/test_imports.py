@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COMPONENTS = ('backend-hf', 'backend-llama', 'backend-stub', 'openai-wrapper')
-PREFIXES = {'backend-hf': 'hf_', 'backend-llama': 'llama_', 'backend-stub': 'stub_', 'openai-wrapper': 'wrapper_'}
+COMPONENTS = ('backend-ct2', 'backend-hf', 'backend-llama', 'backend-stub', 'openai-wrapper')
+PREFIXES = {'backend-ct2': 'ct2_', 'backend-hf': 'hf_', 'backend-llama': 'llama_', 'backend-stub': 'stub_',
+            'openai-wrapper': 'wrapper_'}
 SHARED = sorted(ROOT.glob('sandle/**/*.py'))
 WEB = {'flask', 'werkzeug', 'waitress'}
 LIBRARIES = {'sandle/engine/sampling.py': {'torch'}, 'sandle/engine/penalties.py': {'torch'},
