@@ -18,9 +18,9 @@ from ct2_sources import find
 from ct2_steps import BatchOptions
 from sandle import endpoints, error_reports, log, options, server, tracing
 from sandle.app import Lifecycle, create_app
-from sandle.completions import CompletionLimits
 from sandle.engine.engine import ModelInfo, ModelStatus
 from sandle.engine.loop import EngineLoop, EngineOptions
+from sandle.sampling_request import CompletionLimits
 
 SPARE_THREADS = 32  # for /health, model listing and refusals, beside one thread a request
 
