@@ -18,9 +18,13 @@ function findChromium(): string | undefined {
 
 const isRoot = process.getuid?.() === 0
 
-/** Every test runs on a wide page; those tagged for it also run narrow, dark and in forced colours. */
+/** What measures the page: `npm run e2e:speed`, while the machine does nothing else. */
+const SPEED = /speed\.spec\.ts/
+
+/** Every other test runs on a wide page; those tagged for it also run narrow, dark and in forced colours. */
 const PROJECTS = [
-  { name: 'desktop', use: {} },
+  { name: 'speed', testMatch: SPEED, workers: 1, use: {} },
+  { name: 'desktop', testIgnore: SPEED, use: {} },
   { name: 'narrow', grep: /@narrow|@looks/, use: { viewport: { width: 320, height: 640 }, hasTouch: true } },
   { name: 'dark', grep: /@dark|@looks/, use: { colorScheme: 'dark' as const } },
   { name: 'forced', grep: /@forced|@looks/, use: { contextOptions: { forcedColors: 'active' as const, reducedMotion: 'reduce' as const } } },

@@ -21,8 +21,11 @@ for (const name of ['cut', 'reset']) {
   test(`a stream that ends early (${name}) keeps its text, and Continue goes on from there`, async ({ sandbox, scripted }) => {
     await sandbox.enter()
     await sandbox.ask(`[${name}]`)
+    await expect(sandbox.prompt).toHaveValue(`[${name}] half an`)
+    scripted.server.isHeld = false
     await expect(sandbox.alert).toContainText('Interrupted')
     await expect(sandbox.prompt).toHaveValue(`[${name}] half an`)
+    scripted.server.isHeld = true
     await sandbox.button('Continue').click()
     await expect.poll(() => scripted.server.asked.at(-1)?.body.prompt).toBe(`[${name}] half an`)
     await expect(sandbox.prompt).toHaveValue(`[${name}] half an half an`)
@@ -42,13 +45,15 @@ test('an error in the middle of a stream shows in its words; Retry starts again 
   await expect(sandbox.prompt).toHaveValue('[failing] half an')
 })
 
-test('a loading model is waited for, and the picker says so', async ({ sandbox, page }) => {
+test('a loading model is waited for, and the picker says so', async ({ sandbox, page, scripted }) => {
   await sandbox.enter()
   await sandbox.ask('[loading]')
   await expect(sandbox.alert).toContainText('The model is loading.')
   await expect(sandbox.alert).toContainText('HTTP 503')
   await expect(page.getByText(/Trying again in \d+ s/)).toBeVisible()
   await expect(sandbox.model.locator('option', { hasText: 'scripted – loading' })).toBeAttached()
+  await expect.poll(() => scripted.server.asked.length).toBeGreaterThan(1)
+  scripted.server.isHeld = false
   await expect(sandbox.status).toHaveText('Finished, 3 tokens', { timeout: 10_000 })
   await expect(sandbox.alert).toBeHidden()
   await expect(sandbox.prompt).toHaveValue('[loading] one two three')
@@ -67,16 +72,19 @@ test('waiting for a model can be stopped', async ({ sandbox, page, scripted }) =
   expect(scripted.server.asked.length).toBe(length)
 })
 
-test('the place in the queue is told while a request waits, and not at every step', async ({ sandbox }) => {
+test('the place in the queue is told while a request waits, and not at every step', async ({ sandbox, page, scripted }) => {
   await sandbox.enter()
   await sandbox.status.evaluate((region) => {
     new MutationObserver(() => console.log(`told: ${region.textContent}`)).observe(region, { characterData: true, childList: true, subtree: true })
   })
   const told: string[] = []
-  sandbox.page.on('console', (message) => { if (message.text().startsWith('told: ')) told.push(message.text().slice(6)) })
+  page.on('console', (message) => { if (message.text().startsWith('told: ')) told.push(message.text().slice(6)) })
+  const isFirstTold = page.waitForEvent('console', (message) => message.text().endsWith('place 12'))
   await sandbox.ask('[queued]')
-  await expect(sandbox.status).toHaveText('Waiting in the queue, place 12')
+  await isFirstTold
+  scripted.server.places.push(11, 10, 3, 2)
   await expect(sandbox.status).toHaveText('Waiting in the queue, place 2')
+  scripted.server.isHeld = false
   await expect(sandbox.status).toHaveText('Finished, 3 tokens')
   await expect(sandbox.prompt).toHaveValue('[queued] one two three')
   expect(told).toEqual(['Generating', 'Waiting in the queue, place 12', 'Waiting in the queue, place 2', 'Generating', 'Finished, 3 tokens'])

@@ -22,6 +22,7 @@ function smallTargets(): string[] {
 }
 
 async function expectGoodLooks({ page }: Sandbox): Promise<void> {
+  await page.evaluate(() => Promise.allSettled(document.getAnimations().map(({ finished }) => finished))) // colours on their way are not looked at
   const builder = new AxeBuilder({ page }).withTags(RULES)
   // In forced colours text has the user's own; what axe reads from the page are the author's.
   if (await page.evaluate(() => matchMedia('(forced-colors: active)').matches)) builder.disableRules('color-contrast')

@@ -51,8 +51,9 @@ test('each tab has its panel, and the views have their names', async ({ sandbox,
   await expectNamed(sandbox, 'button', ['Score this text'])
 })
 
-test('what comes and goes has its names', async ({ sandbox, page }) => {
+test('what comes and goes has its names', async ({ sandbox, page, scripted }) => {
   await sandbox.enter()
+  scripted.server.isHeld = false
   await sandbox.ask('[slow]')
   await expectNamed(sandbox, 'button', ['Stop'])
   await page.keyboard.press('Escape')

@@ -7,9 +7,10 @@ import { tokenOf, TWINS, type ScriptedToken } from './scripted-tokens'
 
 /**
  * Answers of the scripted server. A prompt that holds "[name]" gets the scenario of that name, any other one a good short stream.
- * Those in STREAMS write a stream; asked for no stream, they give the good answer whole.
+ * Those in STREAMS write a stream; asked for no stream, they give the good answer whole. What a test must have seen before the answer
+ * goes on is waited for (`held`), not given a time.
  */
-type Stream = (answer: Answer, body: Body) => Promise<void> | void
+type Stream = (answer: Answer, body: Body, server: ScriptedServer) => Promise<void> | void
 type Refusal = (body: Body, response: ServerResponse, server: ScriptedServer) => Promise<void> | void
 
 const tokens = (...texts: string[]): ScriptedToken[] => texts.map(tokenOf)
@@ -24,6 +25,11 @@ async function write(answer: Answer, all: readonly ScriptedToken[], pauseMs: num
     if (answer.hasLeft) return
     answer.send([token])
   }
+}
+
+/** Waits until the test lets it go on, or the client leaves. */
+async function held(answer: Answer, server: ScriptedServer): Promise<void> {
+  while (server.isHeld && !answer.hasLeft) await sleep(20)
 }
 
 /** 20,000 tokens, a hundred at a time, each hundred ended by `end`. */
@@ -55,8 +61,9 @@ const STREAMS: Readonly<Record<string, Stream>> = {
     answer.end()
   },
 
+  /** Goes on for longer than any test. */
   async slow(answer) {
-    await write(answer, words(400), 25)
+    await write(answer, words(8000), 25)
     answer.end('length')
   },
 
@@ -65,12 +72,13 @@ const STREAMS: Readonly<Record<string, Stream>> = {
     answer.end('length')
   },
 
-  /** Waits for its turn first. */
-  async queued(answer) {
+  /** Waits for its turn first, until the test lets it go on. */
+  async queued(answer, _, server) {
     answer.open()
-    for (const place of [12, 11, 10, 3, 2]) {
-      answer.response.write(`: queue ${place}\n\n`)
-      await sleep(place === 2 ? 4000 : 50)
+    while ((server.isHeld || server.places.length > 0) && !answer.hasLeft) {
+      const place = server.places.shift()
+      if (place !== undefined) answer.response.write(`: queue ${place}\n\n`)
+      await sleep(50)
     }
     if (answer.hasLeft) return
     answer.send(GOOD)
@@ -135,14 +143,16 @@ const STREAMS: Readonly<Record<string, Stream>> = {
     answer.response.end(event({ error: { message: 'The backend went away.', type: 'server_error', param: null, code: 'backend_lost' } }))
   },
 
-  async cut(answer) {
+  async cut(answer, _, server) {
     await write(answer, HALF, 15)
+    await held(answer, server)
     answer.response.end()
   },
 
-  async reset(answer) {
+  /** Held, because a browser drops what the page has not read when the connection breaks. */
+  async reset(answer, _, server) {
     await write(answer, HALF, 15)
-    await sleep(300) // a browser drops what the page has not read when the connection breaks
+    await held(answer, server)
     answer.response.destroy()
   },
 
@@ -153,13 +163,12 @@ const STREAMS: Readonly<Record<string, Stream>> = {
 }
 
 const REFUSALS: Readonly<Record<string, Refusal>> = {
-  /** Loading for the first two requests, with the model's state to match. */
+  /** Loading until the test lets it go on, with the model's state to match. */
   loading(body, response, server) {
-    const tries = server.asked.filter(({ body: { prompt } }) => prompt === body.prompt).length
-    const status = tries <= 2 ? 'loading' : 'ready'
+    const status = server.isHeld ? 'loading' : 'ready'
     server.models = server.models.map((each) => (each.id === 'scripted' ? { ...each, status } : each))
-    if (tries <= 2) return error(response, 503, 'The model is loading.', null, 'model_loading', { 'Retry-After': '1' })
-    return STREAMS.good?.(new Answer(body, response), body)
+    if (server.isHeld) return error(response, 503, 'The model is loading.', null, 'model_loading', { 'Retry-After': '1' })
+    return STREAMS.good?.(new Answer(body, response), body, server)
   },
 
   bad(_, response) {
@@ -210,7 +219,7 @@ export function answer(body: Body, prompt: string, response: ServerResponse, ser
   if (refusal) return refusal(body, response, server)
   const stream = STREAMS[name]
   if (!stream) throw new Error(`There is no scenario ${name}`)
-  if (body.stream === true) return stream(new Answer(body, response), body)
+  if (body.stream === true) return stream(new Answer(body, response), body, server)
   return json(response, 200, new Answer(body, response).whole(GOOD))
 }
 

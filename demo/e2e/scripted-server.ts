@@ -38,6 +38,10 @@ export class ScriptedServer {
   /** How often the models were asked for. */
   modelRequests = 0
   models = initialModels()
+  /** Whether the scenarios that wait for the test's word (`held` in scenarios.ts) still do. */
+  isHeld = true
+  /** What the scenario `queued` has still to tell. */
+  places = [12]
   /** Answers the question for the usage; without it the server counts none, and does not know the address. */
   usage: ((response: ServerResponse) => void) | null = null
   private readonly server = createServer((request, response) => void this.serve(request, response))
@@ -53,6 +57,8 @@ export class ScriptedServer {
     this.asked.length = 0
     this.models = initialModels()
     this.usage = null
+    this.isHeld = true
+    this.places = [12]
   }
 
   async stop(): Promise<void> {

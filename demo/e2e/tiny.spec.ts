@@ -50,7 +50,9 @@ test('a shared text goes on the same way in a browser that has never seen it', a
   await page.keyboard.press('Control+z')
   await expect(sandbox.prompt).toHaveValue('Once upon a time')
   await sandbox.button('Share').click()
-  const link = await page.getByRole('dialog').getByRole('textbox').inputValue()
+  const field = page.getByRole('dialog').getByRole('textbox')
+  await expect(field).toHaveValue(/#s=/)
+  const link = await field.inputValue()
 
   const other = await newcomer(link)
   await other.enter()
