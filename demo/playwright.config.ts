@@ -25,9 +25,9 @@ const SPEED = /speed\.spec\.ts/
 const PROJECTS = [
   { name: 'speed', testMatch: SPEED, workers: 1, use: {} },
   { name: 'desktop', testIgnore: SPEED, use: {} },
-  { name: 'narrow', grep: /@narrow|@looks/, use: { viewport: { width: 320, height: 640 }, hasTouch: true } },
-  { name: 'dark', grep: /@dark|@looks/, use: { colorScheme: 'dark' as const } },
-  { name: 'forced', grep: /@forced|@looks/, use: { contextOptions: { forcedColors: 'active' as const, reducedMotion: 'reduce' as const } } },
+  { name: 'narrow', grep: /@narrow/, use: { viewport: { width: 320, height: 640 }, hasTouch: true } },
+  { name: 'dark', grep: /@dark/, use: { colorScheme: 'dark' as const } },
+  { name: 'forced', grep: /@forced/, use: { contextOptions: { forcedColors: 'active' as const, reducedMotion: 'reduce' as const } } },
 ]
 
 export default defineConfig({

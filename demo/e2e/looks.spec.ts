@@ -5,9 +5,16 @@ import { json } from './scripted-server'
 import { usageReport } from './scripted-usage'
 
 /**
- * Every state of the page, as seen wide, narrow, dark and in forced colours: axe finds nothing, nothing is cut off at the side,
- * and no target is too small to hit.
+ * Every state of the page, as seen wide in each of its colours, and narrow: axe finds nothing, nothing is cut off at the side, and no
+ * target is too small to hit.
  */
+
+/** How the page looks by its user's wish; in each, what a state shows is looked at again. */
+const COLOURS = {
+  light: { colorScheme: 'light', forcedColors: 'none', reducedMotion: 'no-preference' },
+  dark: { colorScheme: 'dark', forcedColors: 'none', reducedMotion: 'no-preference' },
+  forced: { colorScheme: 'light', forcedColors: 'active', reducedMotion: 'reduce' },
+} as const
 
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
 
@@ -127,11 +134,17 @@ const STATES: Readonly<Record<string, (sandbox: Sandbox) => Promise<void>>> = {
 }
 
 for (const [name, reach] of Object.entries(STATES)) {
-  test(`good looks: ${name}`, { tag: '@looks' }, async ({ sandbox, scripted }) => {
+  test(`good looks: ${name}`, { tag: '@narrow' }, async ({ sandbox, page, scripted }) => {
+    test.slow() // three scans
     scripted.server.usage = (response) => json(response, 200, usageReport(new Date()))
     await sandbox.enter()
     await reach(sandbox)
-    await expectGoodLooks(sandbox)
+    for (const [colours, media] of Object.entries(test.info().project.name === 'narrow' ? { light: COLOURS.light } : COLOURS)) {
+      await test.step(colours, async () => {
+        await page.emulateMedia(media)
+        await expectGoodLooks(sandbox)
+      })
+    }
   })
 }
 
