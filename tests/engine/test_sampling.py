@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -133,6 +133,16 @@ KINDS = (SamplingParams(temperature=0), SamplingParams(), SamplingParams(tempera
          SamplingParams(typical_p=0.9), SamplingParams(top_k=2000))
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """They share out the rows of every batch in another way."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures('two_threads')
 @pytest.mark.parametrize(('vocabulary', 'sizes'), [(97, range(2, 18)), (1000, range(2, 18)), (49_152, (2, 5, 16, 17))])
 @pytest.mark.parametrize('is_rounded', [False, True])
 def test_a_row_is_chosen_and_scored_alike_alone_and_in_any_batch(
