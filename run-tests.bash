@@ -2,8 +2,8 @@
 # Every check of the project, with a summary at the end of what passed, failed and was skipped.
 #
 #   bash run-tests.bash              everything
-#   bash run-tests.bash STAGE...     only these: flake8 mypy shellcheck audit-pip audit-npm pytest page-lint page-unit
-#                                    page-browser fuzz
+#   bash run-tests.bash STAGE...     only these: flake8 mypy shellcheck audit-pip audit-npm pytest pytest-alone page-lint
+#                                    page-unit page-browser page-speed fuzz
 #
 # Sets up what is missing first (.venv, the page), as run-local.bash does; honours its SANDLE_TORCH_INDEX_URL. A stage that
 # cannot run here is skipped and the summary says why; a stage that fails does not stop the others. What each stage printed
@@ -14,7 +14,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$root"
 output=$root/test-output
 bin=$root/.venv/bin
-stages=(flake8 mypy shellcheck audit-pip audit-npm pytest page-lint page-unit page-browser fuzz)
+stages=(flake8 mypy shellcheck audit-pip audit-npm pytest pytest-alone page-lint page-unit page-browser page-speed fuzz)
 wanted=("$@")
 summary=()
 failed=()  # the stages
@@ -81,8 +81,8 @@ mypy_stage() { # strict; a folder at a time, because a hyphen keeps a component'
   for folder in backend-ct2 backend-hf backend-llama backend-stub openai-wrapper; do
     holds_python "$folder" || continue
     echo "in $folder:"
-    (cd "$folder" && MYPYPATH=$root "$bin/mypy" --config-file "$root/pyproject.toml" --cache-dir "$root/.mypy_cache/$folder" .) ||
-      status=1
+    # One cache for all: torch and the like are read once.
+    (cd "$folder" && MYPYPATH=$root "$bin/mypy" --config-file "$root/pyproject.toml" --cache-dir "$root/.mypy_cache" .) || status=1
   done
   return "$status"
 }
@@ -106,7 +106,13 @@ audit_npm_stage() {
   "$bin/python" tests/audit.py npm
 }
 
-pytest_stage() { "$bin/pytest" -ra --durations=20; }
+pytest_stage() { # several files at a time, one more than there are cores: many tests wait for a process or a time to pass
+  local workers=$(($(nproc) + 1))
+  # A thread each, which is as many as models this small have use for. llama.cpp's threads take turns by spinning.
+  OMP_NUM_THREADS=1 "$bin/pytest" -ra --durations=20 -m 'not alone' --numprocesses "$((workers < 8 ? workers : 8))" --dist loadfile
+}
+
+pytest_alone_stage() { "$bin/pytest" -ra --durations=10 -m alone; } # what measures: one by one
 
 need_node_modules() { [[ -d demo/node_modules ]] || skip 'the page was not set up: Node.js 20.19 or newer with npm was not found'; }
 
@@ -123,14 +129,20 @@ page_unit_stage() {
   npm test
 }
 
-page_browser_stage() {
+page_browser_stage() { browse e2e; }
+
+page_speed_stage() { browse e2e:speed; }
+
+browse() { # SCRIPT of demo/package.json
   need_node_modules
   local chromium
   chromium=$(find_chromium) || skip 'chromium was not found (on Debian: apt-get install chromium)'
-  need_stack "$url" stub
-  need_stack "$tiny_url" hf
+  if [[ $1 == e2e ]]; then
+    need_stack "$url" stub
+    need_stack "$tiny_url" hf
+  fi
   cd demo
-  CHROMIUM_PATH=$chromium SANDLE_E2E_URL=$url SANDLE_E2E_TINY_URL=$tiny_url SANDLE_E2E_KEY=$key npm run e2e
+  CHROMIUM_PATH=$chromium SANDLE_E2E_URL=$url SANDLE_E2E_TINY_URL=$tiny_url SANDLE_E2E_KEY=$key npm run "$1"
 }
 
 find_chromium() {
@@ -215,7 +227,7 @@ show_failure() { # STAGE: what failed in it, again: whoever reads only the end o
   local log=$output/$1.log lines=60
   say "failed: $1"
   # pytest lists the slowest tests after its tracebacks; every other tool ends with what failed.
-  if [[ $1 == pytest ]] && grep -qE '^=+ (ERRORS|FAILURES) =+$' "$log"; then
+  if [[ $1 == pytest* ]] && grep -qE '^=+ (ERRORS|FAILURES) =+$' "$log"; then
     sed -En '/^=+ (ERRORS|FAILURES) =+$/,/^=+ (warnings|slowest|short test) .*=+$/p' "$log" | tail -n "$lines"
     { grep -E '^(FAILED|ERROR) ' "$log" || true; } | tail -n "$lines"
   else
@@ -228,8 +240,14 @@ report() {
   for stage in ${failed[@]+"${failed[@]}"}; do show_failure "$stage"; done
   say "summary ($SECONDS s)"
   printf '%s\n' "${summary[@]}"
-  # pytest's own last line, which is else far above.
-  if is_wanted pytest; then grep -E '^=+ .*[0-9.]+s.* =+$' "$output/pytest.log" | tail -n 1 || echo 'pytest did not come to its end'; fi
+  # pytest's own last lines, which are else far above.
+  for stage in pytest pytest-alone; do
+    is_wanted "$stage" || continue
+    grep -E '^=+ .*[0-9.]+s.* =+$' "$output/$stage.log" | tail -n 1 || echo "$stage did not come to its end"
+  done
+  for stage in page-speed page-browser; do # tests that passed only when tried again
+    sed -n '/^  [0-9]* flaky$/,/^  [0-9]* \(skipped\|passed\)/{/flaky$\|^    /p}' "$output/$stage.log" 2>/dev/null || true
+  done
   ((${#failed[@]} == 0)) || { echo "${#failed[@]} failed: ${failed[*]}"; exit 1; }
   echo 'nothing failed'
 }
@@ -247,9 +265,11 @@ run_stage shellcheck shellcheck_stage
 run_stage audit-pip audit_pip_stage
 run_stage audit-npm audit_npm_stage
 run_stage pytest pytest_stage
+run_stage pytest-alone pytest_alone_stage
 run_stage page-lint page_lint_stage
 run_stage page-unit page_unit_stage
 start_stacks
+run_stage page-speed page_speed_stage
 run_stage page-browser page_browser_stage
 run_stage fuzz fuzz_stage
 stop_stacks

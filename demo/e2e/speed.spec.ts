@@ -3,11 +3,13 @@ import type { Page } from '@playwright/test'
 import { expect, test, type Sandbox } from './fixtures'
 
 /**
- * How fast the page is: opening in time as it passes, typing in processor time of the main thread, so that other work of the machine
- * disturbs as little as it can. What it can do is shown by the best of a few tries.
+ * How fast the page is, by itself (`npm run e2e:speed`): opening in time as it passes, typing in processor time of the main thread, so
+ * that other work of the machine disturbs as little as it can. What it can do is shown by the best of a few tries.
  */
 
 const TRIES = 4
+/** Typing is measured again after a miss: for seconds on end a machine that is shared gives its processors to others. */
+const TYPING_TRIES = 10
 const TOKENS = 20_000
 
 /** Starts a clock of the main thread's own time; what it gives reads it, in milliseconds. */
@@ -77,10 +79,10 @@ for (const [words, scenario] of [['many lines', 'huge'], ['one line', 'endless']
     await filled(sandbox, scenario)
     for (const place of ['Control+End', 'Control+Home']) {
       await sandbox.prompt.press(place)
-      let bestMs = Infinity
-      for (let attempt = 0; attempt < 2 * TRIES && bestMs >= 50; attempt += 1) bestMs = Math.min(bestMs, await typingMs(page))
-      console.log(`${words}, ${place}: p95 ${bestMs.toFixed(1)} ms a key`)
-      expect(bestMs).toBeLessThan(50)
+      const tries = [await typingMs(page)]
+      while (Math.min(...tries) >= 50 && tries.length < TYPING_TRIES) tries.push(await typingMs(page))
+      console.log(`${words}, ${place}: p95 ${tries.map((each) => each.toFixed(1)).join(', ')} ms a key`)
+      expect(Math.min(...tries)).toBeLessThan(50)
     }
   })
 }

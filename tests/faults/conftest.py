@@ -66,9 +66,15 @@ def figures(request: pytest.FixtureRequest) -> Figures:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lets every report of these tests carry the name of its fault; the hook sees the items of every folder."""
+    """Lets every report of these tests carry the name of its fault, and marks those that take figures.
+
+    The hook sees the items of every folder.
+    """
     for item in items:
         if HERE in item.path.parents:
+            assert isinstance(item, pytest.Function)
+            if 'figures' in item.fixturenames:
+                item.add_marker(pytest.mark.alone)
             marker = item.get_closest_marker('fault')
             assert marker is not None and marker.args[0] in FAULTS, f'{item.nodeid} shows no fault that is known'
             item.user_properties.append((FAULT, marker.args[0]))
