@@ -93,7 +93,7 @@ def plainly_kept(logits: torch.Tensor, params: SamplingParams) -> tuple[list[int
     return [token for token in kept if token == ranked[0] or float(shares[token]) >= least], shares
 
 
-# Multiples of 1/64: two numbers are equal or so far apart that single precision, in which is drawn, tells their shares apart.
+# Multiples of 1/64: two numbers are equal or so far apart that single precision, which draws, tells their shares apart.
 values = st.lists(st.integers(-512, 512).map(lambda number: number / 64), min_size=1, max_size=40)
 
 
