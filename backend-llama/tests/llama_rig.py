@@ -28,22 +28,16 @@ def score(model: LoadedModel, ids: Sequence[int], slot: int = 0, start: int = 0)
     return model.runner.step([Work(slot, start, tuple(ids), len(ids))])
 
 
-def greedy_tokens(model: LoadedModel, prompt: Sequence[int], count: int) -> list[int]:
-    """Returns the likeliest tokens after a prompt, up to and with the one that ends the text."""
-    found: list[int] = []
-    tokens, start = tuple(prompt), 0
-    while len(found) < count and not (found and found[-1] in model.tokenizer.eos_ids):
-        logits = model.runner.step([Work(0, start, tokens, 1)])
-        start += len(tokens)
-        tokens = (int(logits[0].argmax()),)
-        found += tokens
-    return found
-
-
 def greedy(model: LoadedModel, prompt: str, count: int) -> str:
     """Returns the likeliest text after a prompt, up to its end."""
-    tokens = greedy_tokens(model, model.tokenizer.encode(prompt, True), count)
-    text = b''.join(model.tokenizer.token_bytes(token) for token in tokens if token not in model.tokenizer.eos_ids)
+    tokens, start, text = list(model.tokenizer.encode(prompt, True)), 0, b''
+    for _ in range(count):
+        logits = model.runner.step([Work(0, start, tuple(tokens), 1)])
+        start += len(tokens)
+        tokens = [int(logits[0].argmax())]
+        if tokens[0] in model.tokenizer.eos_ids:
+            break
+        text += model.tokenizer.token_bytes(tokens[0])
     return text.decode('utf-8', 'replace')
 
 

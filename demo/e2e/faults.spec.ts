@@ -68,7 +68,7 @@ test('waiting for a model can be stopped', async ({ sandbox, page, scripted }) =
   await expect(sandbox.status).toHaveText('Stopped')
   await expect(sandbox.alert).toBeHidden()
   const { length } = scripted.server.asked
-  await page.waitForTimeout(1500)
+  await page.waitForTimeout(1500) // it would have asked again by now
   expect(scripted.server.asked.length).toBe(length)
 })
 

@@ -19,7 +19,7 @@ test('Stop aborts at once and keeps the text; the box is read-only meanwhile, ne
   const text = await sandbox.prompt.inputValue()
   expect(text).toMatch(/^\[slow\]word0 word1 word2 word3 /)
   await expect.poll(() => scripted.server.asked[0]?.isAborted).toBe(true)
-  await sandbox.page.waitForTimeout(200)
+  await sandbox.page.waitForTimeout(200) // several tokens would have come by now
   await expect(sandbox.prompt).toHaveValue(text)
   await expect(sandbox.prompt).toBeFocused()
   await sandbox.prompt.press('Control+z')
@@ -164,7 +164,7 @@ test('the models are asked for when the key has been typed, not at every letter,
   await expect(sandbox.model).toHaveValue('scripted')
   const asked = scripted.server.modelRequests - before
   expect(asked).toBeLessThan(4) // one, unless the machine stutters while it types the fourteen letters
-  await page.waitForTimeout(2500)
+  await page.waitForTimeout(2500) // longer than from one look at a loading model to the next
   expect(scripted.server.modelRequests - before).toBe(asked)
 })
 

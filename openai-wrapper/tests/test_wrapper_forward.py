@@ -70,7 +70,7 @@ def test_request_that_a_backend_has_worked_on_is_not_sent_again(make_wrapper: Ma
     wrapper = make_wrapper(upstream.url)
     upstream.on_completion(Answer('{}'))
     assert wrapper.client.post('/v1/completions', **completion()).status_code == 200
-    upstream.on_completion(lambda sock, _: time.sleep(0.2))
+    upstream.on_completion(lambda sock, _: time.sleep(0.2))  # past STALE_WITHIN_S
     response = wrapper.client.post('/v1/completions', **completion())
     assert response.status_code == 502 and error_of(response)['code'] == 'backend_lost'
     assert len(upstream.completions()) == 2

@@ -53,7 +53,7 @@ def check_health(containers: list[Container]) -> None:
     waiting = containers
     while waiting and time.monotonic() < deadline_s:
         waiting = [container for container in waiting if container.inspect()['State']['Health']['Status'] != 'healthy']
-        time.sleep(1 if waiting else 0)
+        time.sleep(1 if waiting else 0)  # between two looks
     assert not waiting, ', '.join(f'{each.service}: {each.inspect()["State"]["Health"]["Status"]}' for each in waiting)
     restarts = {container.service: container.inspect()['RestartCount'] for container in containers}
     assert not any(restarts.values()), f'restarts: {restarts}'

@@ -26,7 +26,7 @@ class FailingRunner:
 
     def step(self, batch: Sequence[Any]) -> Any:
         """Computes a step, or fails."""
-        time.sleep(STEP_S)
+        time.sleep(STEP_S)  # what a step of a larger model takes
         if any(tuple(work.tokens[:3]) == (POISON,) * 3 for work in batch):
             raise RuntimeError('a step of the model was made to fail')
         return self._runner.step(batch)
