@@ -92,7 +92,7 @@ class LlamaRunner:
         ends = list(accumulate(work.logits for work in batch))
         rows = {work.slot: end - work.logits for work, end in zip(batch, ends)}  # where the next of each goes
         logits = torch.empty(ends[-1], self._vocab_size)
-        for pieces in calls(batch):
+        for pieces in calls(batch, [streams[work.slot] for work in batch]):
             self._decode(sorted(pieces, key=lambda piece: streams[piece.slot]), logits, rows)
         return logits
 
@@ -106,7 +106,7 @@ class LlamaRunner:
         if not any(counts):
             return
         found = np.ctypeslib.as_array(self._functions.llama_get_logits(self._context), (sum(counts), self._vocab_size))
-        for piece, part in zip(pieces, torch.from_numpy(found).split(counts)):
+        for piece, part in zip(pieces, torch.split(torch.from_numpy(found), counts)):
             logits[rows[piece.slot]:rows[piece.slot] + piece.logits] = part
             rows[piece.slot] += piece.logits
 
@@ -118,22 +118,23 @@ class LlamaRunner:
             self._model.free()
 
 
-def calls(batch: Sequence[Work]) -> list[Sequence[Work]]:
-    """Returns a step's work in pieces: what is computed together first, then the next, and so on.
+def calls(batch: Sequence[Work], streams: Sequence[int]) -> list[Sequence[Work]]:
+    """Returns a step's work, in those streams, in pieces: what is computed together first, then the next, and so on.
 
     llama.cpp takes as many tokens of every sequence of a call, then as many as there are of what is left, and so on:
-    beside others that have one token, a prompt would be cut into pieces that take long for what they are. So one token
-    of each goes first, and what is left of the prompts after it, those of one length together.
+    beside others that have one token, a prompt would be cut into pieces that take long for what they are. So what is
+    of one length goes together. If prompts lie between those with one token, one token of each goes with them.
     """
     groups: dict[int, list[Work]] = {}
     for work in batch:
         groups.setdefault(len(work.tokens), []).append(work)
-    if len(groups) == 1 or 1 not in groups:
+    single = [stream for work, stream in zip(batch, streams) if len(work.tokens) == 1]
+    if len(groups) == 1 or not single or max(single) - min(single) < len(single):
         return list(groups.values())
     heads = [replace(work, tokens=work.tokens[:1], logits=int(work.logits == len(work.tokens))) for work in batch]
     tails = [replace(work, start=work.start + 1, tokens=work.tokens[1:], logits=work.logits - head.logits)
              for work, head in zip(batch, heads) if len(work.tokens) > 1]
-    return [heads, *calls(tails)]
+    return [heads, *calls(tails, [stream for work, stream in zip(batch, streams) if len(work.tokens) > 1])]
 
 
 class Batch:

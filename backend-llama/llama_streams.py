@@ -26,6 +26,7 @@ class Streams:
         self._memory = functions.llama_get_memory(context)
         self._streams = list(range(slots))  # where each slot is
         self._lengths = [0] * slots  # positions that each slot holds
+        self._source: tuple[int, State | None] | None = None  # a slot that is being copied, and what it holds
 
     def __getitem__(self, slot: int) -> int:
         """Returns the stream of a slot, until the next `gather`."""
@@ -42,9 +43,10 @@ class Streams:
         self._lengths[slot] = length
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Makes the first `length` positions of slot `target` those of slot `source`."""
-        state = self._read(source)
-        self._write(target, state, self._lengths[source])
+        """Makes the first `length` positions of slot `target` those of slot `source`. One source often has many."""
+        if self._source is None or self._source[0] != source:
+            self._source = source, self._read(source)
+        self._write(target, self._source[1], self._lengths[source])
         self.cut(target, length)
 
     def gather(self, slots: Collection[int]) -> None:
@@ -52,6 +54,7 @@ class Streams:
 
         Each that lies apart changes places with one that is in the way; both keep what they hold.
         """
+        self._source = None
         slot_at = {stream: slot for slot, stream in enumerate(self._streams)}
         for here, there in moves([self._streams[slot] for slot in slots], len(self._streams)):
             first, second = slot_at[here], slot_at[there]
@@ -62,6 +65,7 @@ class Streams:
 
     def forget(self) -> None:
         """Drops everything."""
+        self._source = None
         self._functions.llama_memory_clear(self._memory, False)
         self._lengths = [0] * len(self._lengths)
 
@@ -76,6 +80,8 @@ class Streams:
 
     def _write(self, slot: int, state: State | None, length: int) -> None:
         """Makes a slot hold a state of that length. Raises RuntimeError, as a step that fails."""
+        if self._source is not None and self._source[0] == slot:
+            self._source = None
         stream = self._streams[slot]
         self._functions.llama_memory_seq_rm(self._memory, stream, 0, END)
         self._lengths[slot] = length

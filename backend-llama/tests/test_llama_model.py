@@ -183,10 +183,11 @@ def test_moves_lay_streams_side_by_side(case: tuple[int, set[int]]) -> None:
     assert len(active & after) == max(len(active & run) for run in runs), 'no more moves than needed'
 
 
-@given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5)), min_size=1, max_size=6))
-def test_calls_compute_each_token_once_and_return_the_wanted_logits(sizes: list[tuple[int, int]]) -> None:
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5)), min_size=1, max_size=6), st.permutations(range(6)))
+def test_calls_compute_each_token_once_and_return_the_wanted_logits(sizes: list[tuple[int, int]],
+                                                                    streams: list[int]) -> None:
     batch = [Work(slot, 7, tuple(range(size)), min(wanted, size)) for slot, (size, wanted) in enumerate(sizes)]
-    made = calls(batch)
+    made = calls(batch, streams[:len(batch)])
     assert all(len({len(piece.tokens) for piece in pieces}) == 1 for pieces in made), 'of one length'
     for work in batch:
         pieces = [piece for pieces in made for piece in pieces if piece.slot == work.slot]
