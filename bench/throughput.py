@@ -25,6 +25,8 @@ from bench.servers import Places, Running, ServerError, ServerKind, kinds, llama
 SETTLE_S = 240.0  # for what a server compiles in the background
 MANY_CLIENTS = 64
 SHARED_TOKENS, OWN_TOKENS = 512, 16
+# Tokens of an answer to prompts that share a prefix. llama-server computes the prefix once for each, whatever follows.
+SHARED_ANSWERS = {OURS: 128, OURS_LLAMA: 32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +36,18 @@ class Plan:
     is_quick: bool
     slots: int
     has_checks: bool
+    shared_answer: int = SHARED_ANSWERS[OURS]
 
     def cases(self, kind: ServerKind) -> Iterator[Case]:
         """Yields the cases for a server, the quickest ones first."""
         waves = 1 if self.is_quick else 2  # of requests; one for many clients, which are enough
         for is_sampled in (False,) if self.is_quick else (False, True):
-            for clients in (1, 16) if self.is_quick else (1, 4, 16, MANY_CLIENTS):
+            for clients in (1, 4, 16) if self.is_quick else (1, 4, 16, MANY_CLIENTS):
                 if clients <= kind.most_clients and (clients < MANY_CLIENTS or kind.name == OURS and not is_sampled):
                     requests = clients if clients == MANY_CLIENTS else max(3, waves * clients)
                     yield Case('sampled' if is_sampled else 'greedy', clients, requests, is_sampled=is_sampled)
         if kind.most_clients >= 16:
-            yield Case('shared', 16, 16, OWN_TOKENS, SHARED_TOKENS)
+            yield Case('shared', 16, 16, OWN_TOKENS, SHARED_TOKENS, self.shared_answer)
 
 
 def warm_up(running: Running, dialect: Dialect) -> None:
@@ -116,7 +119,7 @@ def say(text: str) -> None:
               help='Model to measure with; may be repeated.')
 @click.option('--server', 'wanted', multiple=True, help='Measure this server only; may be repeated.')
 @click.option('--rounds', type=click.IntRange(1), default=3, help='Times that everything is measured.')
-@click.option('--quick', is_flag=True, help='Greedy, at concurrency 1 and 16, one wave each.')
+@click.option('--quick', is_flag=True, help='Greedy, at concurrency 1, 4 and 16, one wave each.')
 @click.option('--ours', type=click.Choice([OURS, OURS_LLAMA]), default=OURS, help='The backend to measure.')
 @click.option('--slots', type=click.IntRange(1), default=16, help='Sequences that it works on at once.')
 @click.option('--checks/--no-checks', 'has_checks', default=True, help='Also check what is asked of backend-hf alone.')
@@ -127,6 +130,8 @@ def say(text: str) -> None:
 @click.option('--llama-server', type=click.Path(path_type=Path), envvar='SANDLE_BENCH_LLAMA_SERVER',
               default=Path('~/llama.cpp/build/bin/llama-server'), help="llama.cpp's own server.")
 @click.option('--quantize', default='bf16', help="backend-llama's number format.")
+@click.option('--shared-answer', type=click.IntRange(1), default=None, show_default='128, and 32 for backend-llama',
+              help='Tokens of an answer to prompts that share a prefix.')
 @click.option('--backend-hf-option', 'own_options', multiple=True,
               help='Another argument for backend-hf; may be repeated.')
 @click.option('--models-folder', type=click.Path(path_type=Path), default=models.default_folder,
@@ -135,13 +140,13 @@ def say(text: str) -> None:
               help='JSON file for everything that was found; written after every server.')
 def main(shapes: tuple[str, ...], wanted: tuple[str, ...], rounds: int, quick: bool, ours: str, slots: int,
          has_checks: bool, vllm_venv: Path, transformers_venv: Path, llama_server: Path, quantize: str,
-         own_options: tuple[str, ...], models_folder: Path, output: Path | None) -> None:
+         shared_answer: int | None, own_options: tuple[str, ...], models_folder: Path, output: Path | None) -> None:
     """Measures, prints the tables, and fails when our own server failed."""
     places = Places(vllm_venv.expanduser(), transformers_venv.expanduser(), llama_server.expanduser(), own_options,
                     quantize)
     offered = kinds(places) if ours == OURS else llama_kinds(places)
-    run = measure_all(shapes, choose(offered, wanted), models_folder, rounds, Plan(quick, slots, has_checks), output,
-                      ours)
+    plan = Plan(quick, slots, has_checks, shared_answer or SHARED_ANSWERS[ours])
+    run = measure_all(shapes, choose(offered, wanted), models_folder, rounds, plan, output, ours)
     click.echo(render(run))
     if any(failure.server == ours for failure in run.failures):
         raise SystemExit(1)

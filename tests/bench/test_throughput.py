@@ -27,7 +27,7 @@ def test_throughput_prints_tables_without_the_peers(tiny: Path, tmp_path: Path) 
     assert '| backend-hf |' in done.stdout and '### Not measured' not in done.stdout
     found = json.loads(output.read_text('utf-8'))
     assert [(one['result']['case'], one['result']['concurrency']) for one in found['measured']] == [
-        ('greedy', 1), ('greedy', 16), ('shared', 16)]
+        ('greedy', 1), ('greedy', 4), ('greedy', 16), ('shared', 16)]
     assert all(one['result']['tokens_per_s'] > 0 and not one['result']['short_answers'] for one in found['measured'])
     assert found['starts'][0]['peak_rss_bytes'] > 100e6
 
