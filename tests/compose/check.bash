@@ -3,7 +3,8 @@
 #
 #   bash tests/compose/check.bash stub|hf|llama|https
 #
-# `https` is the stub with docker-compose.https.yml, of which no certificate authority is asked.
+# `https` is the stub with docker-compose.https.yml, of which no certificate authority is asked. After `llama` alone it is
+# checked together with backend-hf.
 #
 # Needs Docker with docker-compose (or `docker compose`). Takes a free port and a project name of its own, and removes the
 # containers, networks and volumes at the end; the images stay, so that the next build is short.
@@ -126,5 +127,12 @@ python3 -m tests.compose.check_http "$url" "$backend" || status=1
 python3 -m tests.compose.check_containers "${services[@]}" || status=1
 [[ $which != https ]] || python3 -m tests.compose.check_https "$url" "$plain_url" || status=1
 python3 -m tests.compose.check_load "$url" "$backend" || status=1
+if [[ $which == llama ]]; then
+  COMPOSE_FILE+=:docker-compose.backend-hf.yml
+  build
+  compose up -d
+  wait_until_ready
+  python3 -m tests.compose.check_together "$url" || status=1
+fi
 ((status == 0)) || exit "$status"
 say "the stack with $which is as it should be"
