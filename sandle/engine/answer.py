@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sandle.engine.engine import Delta, Finished, FinishReason, GenerationRequest, Token, TopToken
+from sandle.engine.grammar import Constraint
 from sandle.engine.runner import Tokenizer
 from sandle.engine.sequence import Sequence
 from sandle.engine.statistics import Recorder
@@ -89,7 +90,7 @@ class RequestHandle:
 
 @dataclass(slots=True, eq=False)
 class Answer:
-    """The text side of one sequence. Engine thread only."""
+    """The text side of one sequence. Engine thread only. `allowed` masks its next token, see `Constraint.allowed`."""
 
     sequence: Sequence
     handle: RequestHandle
@@ -103,6 +104,8 @@ class Answer:
     finish_reason: FinishReason | None = None
     last_token_s: float | None = None
     penalties: 'Penalties | None' = None
+    constraint: Constraint | None = None
+    allowed: bytes | None = None
 
     def __post_init__(self) -> None:
         self.stops = StopFinder(self.request.params.stops)
@@ -130,8 +133,27 @@ class Answer:
         self.prompt_tokens.clear()
         return Delta(self.choice, text, tokens, is_prompt=True)
 
+    def allow(self) -> Delta | None:
+        """Looks up what a constrained answer may go on with; returns its last delta if it can only end.
+
+        Raises InvalidRequestError, see `Constraint.allowed`.
+        """
+        assert self.constraint is not None, 'asked only of a constrained answer'
+        params = self.request.params
+        self.allowed = self.constraint.allowed(self.end_ids, self.sequence.generated >= params.min_tokens
+                                               and not params.ignore_eos)
+        if self.allowed is not None:
+            return None
+        self.finish_reason = FinishReason.STOP
+        return Delta(self.choice, self.stops.flush(), (), self.finish_reason)
+
     def add_token(self, token: int, logprob: float | None, top: Many[tuple[int, float]]) -> Delta:
-        """Takes in the sequence's newest token; returns what it adds, and decides whether the answer ends with it."""
+        """Takes in the sequence's newest token; returns what it adds, and decides whether the answer ends with it.
+
+        Raises InvalidRequestError, see `Constraint.add`.
+        """
+        if self.constraint is not None and token not in self.end_ids:
+            self.constraint.add(token)
         piece = self.detokenizer.add(self.tokenizer.token_bytes(token))
         text = self.stops.add(piece)
         self.finish_reason = reason = self._reason_to_end(token)
@@ -166,6 +188,8 @@ class Answer:
     def _reason_to_end(self, token: int) -> FinishReason | None:
         params = self.request.params
         if self.stops.has_stopped or token in self.end_ids and not params.ignore_eos:
+            return FinishReason.STOP
+        if self.constraint is not None and self.constraint.is_complete:
             return FinishReason.STOP
         return FinishReason.LENGTH if self.sequence.generated >= params.max_tokens else None
 

@@ -71,6 +71,17 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, slots=True)
+class Grammar:
+    """What an answer must keep to, in llguidance's notation: Lark's, with JSON schemas as `%json {...}`.
+
+    `param` is the field of the client's request that asks for it.
+    """
+
+    source: str
+    param: str
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """What to generate: `candidates` sequences for every prompt. A prompt is text, or token ids used as they are.
 
@@ -88,6 +99,7 @@ class GenerationRequest:
     add_special_tokens: bool = True
     user: str | None = None  # among whom turns are shared out
     fills_context: bool = False
+    grammar: Grammar | None = None
 
     def with_room(self, room: int) -> 'GenerationRequest':
         """Returns the request with the `max_tokens` that holds where the context has room for so many tokens."""
@@ -251,7 +263,7 @@ class Engine(Protocol):
         """Checks a request against its model and queues it.
 
         Raises ModelNotFoundError, ModelLoadingError (and begins to load), ContextLengthExceededError, QueueFullError,
-        InvalidRequestError for a token id outside of the vocabulary.
+        InvalidRequestError for a token id outside of the vocabulary and a grammar that cannot be used.
         """
         ...
 

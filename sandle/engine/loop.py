@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sandle import errors
 from sandle.engine.answer import Answer, RequestHandle
 from sandle.engine.engine import GenerationRequest, Handle, ModelInfo
+from sandle.engine.grammar import Grammars
 from sandle.engine.residency import Residency
 from sandle.engine.runner import ModelLoader, TextModel, Tokenizer
 from sandle.engine.sequence import Sequence
@@ -67,6 +68,7 @@ class EngineLoop:
         self._steps: Steps | None = None  # of that model
         self._entry = threading.Lock()
         self._entering = 0  # sequences that are in the inbox, guarded by the lock
+        self._grammars: Grammars | None = None  # of the model asked last, guarded by the lock
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name='engine', daemon=True)
         self._thread.start()
@@ -89,6 +91,10 @@ class EngineLoop:
         self._check_bias(request, model.tokenizer)
         handle = _handle(request, prompts, model,
                          RequestHandle(prompts, lambda gone: self._inbox.put(Cancel(gone)), self._recorder))
+        if request.grammar is not None:
+            begin = self._grammars_of(model.tokenizer).compile(request.grammar)
+            for answer in handle.answers:
+                answer.constraint = begin()
         self._enter(len(handle.answers), model.slots)
         self._inbox.put(Submit(handle, model))
         return handle
@@ -119,6 +125,13 @@ class EngineLoop:
         except errors.ModelLoadingError:
             self._inbox.put(None)  # the engine thread may be asleep
             raise
+
+    def _grammars_of(self, tokenizer: Tokenizer) -> Grammars:
+        """Returns the grammars that are compiled for a model's vocabulary; another model's are forgotten."""
+        with self._entry:
+            if self._grammars is None or self._grammars.tokenizer is not tokenizer:
+                self._grammars = Grammars(tokenizer)
+            return self._grammars
 
     def _enter(self, added: int, slots: int) -> None:
         """Counts the sequences of a request in. Raises QueueFullError if there is no room for them."""

@@ -64,6 +64,15 @@ def choose(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Seque
     return tokens
 
 
+@torch.inference_mode()
+def restrict(logits: torch.Tensor, masks: Sequence[bytes]) -> torch.Tensor:
+    """Returns the logits, minus infinity for tokens with a 0 in their row's mask, which has the lowest bit first."""
+    data = torch.frombuffer(bytearray(b''.join(masks)), dtype=torch.uint8).to(logits.device)
+    places = torch.arange(8, dtype=torch.uint8, device=logits.device)
+    is_allowed = (data.view(len(masks), -1, 1) >> places & 1).view(len(masks), -1)  # [R, at least V]
+    return logits.masked_fill(is_allowed[:, :logits.shape[-1]] == 0, -torch.inf)
+
+
 def _method(params: SamplingParams) -> Callable[..., torch.Tensor]:
     if params.temperature == 0:
         return _greedy

@@ -1,7 +1,9 @@
 """One step of the engine for one loaded model: schedule, run, choose, hand on. Runs on the engine thread alone."""
 
 import time
+from collections.abc import Callable
 from collections.abc import Sequence as Many
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sandle.engine import sampling
@@ -105,7 +107,8 @@ class Stepper:
                 answers.append(answer)
                 rows.append(end - 1)
         self._echo(answers)
-        going_on = [(answer, row) for answer, row in zip(answers, rows) if answer.request.params.max_tokens]
+        self._constrain(answers)
+        going_on = [(answer, row) for answer, row in zip(answers, rows) if answer.sequence in self._answers]
         if going_on:
             rows = [row for _, row in going_on]
             self._generate([answer for answer, _ in going_on], logits if len(rows) == len(logits) else logits[rows])
@@ -118,6 +121,12 @@ class Stepper:
             if answer.request.params.max_tokens == 0:
                 self._hand_on(answer, answer.add_nothing())
 
+    def _constrain(self, answers: Many[Answer]) -> None:
+        """Looks up what those with a grammar may go on with; ends the answers that can only end."""
+        for answer in answers:
+            if answer.constraint is not None and answer.sequence in self._answers:
+                self._hand_on_unless_it_fails(answer, answer.allow)
+
     def _generate(self, answers: Many[Answer], logits: 'torch.Tensor') -> None:
         """Chooses a token for each answer from its row of logits [R, V], and hands it on."""
         params = [answer.request.params for answer in answers]
@@ -126,16 +135,20 @@ class Stepper:
         scores = self._scores(answers, logits, tokens)
         now_s = time.monotonic()
         for answer, token in zip(answers, tokens):
+            if answer.sequence not in self._answers:
+                continue  # its request has just failed
             answer.sequence.tokens.append(token)
             if answer.penalties is not None:
                 answer.penalties.add(token)
             answer.record_token(self._recorder, now_s)
-            self._hand_on(answer, answer.add_token(token, *scores.get(answer, (None, ()))))
+            score = scores.get(answer, (None, ()))
+            self._hand_on_unless_it_fails(answer, partial(answer.add_token, token, *score))
 
     def _adjusted(self, answers: Many[Answer], logits: 'torch.Tensor') -> 'torch.Tensor':
         """Returns the logits with the penalties, biases and forbidden tokens of those who have some."""
         wanting = [row for row, answer in enumerate(answers) if Penalties.are_wanted(answer.request.params)]
-        if not wanting:
+        masks = {row: answer.allowed for row, answer in enumerate(answers) if answer.allowed is not None}
+        if not wanting and not masks:
             return logits
         logits = logits.clone()
         for row in wanting:
@@ -144,6 +157,8 @@ class Stepper:
                 prompt = answer.sequence.tokens[:answer.sequence.prompt_length]
                 answer.penalties = Penalties(answer.request.params, prompt, answer.end_ids, logits[row])
             answer.penalties.apply(logits[row])
+        if masks:
+            logits[list(masks)] = sampling.restrict(logits[list(masks)], list(masks.values()))
         return logits
 
     @staticmethod
@@ -168,6 +183,17 @@ class Stepper:
         scores = sampling.logprobs(logits[:len(judged)], judged, answer.request.params.logprobs or 0)
         for token, score in zip(judged, scores):
             answer.add_prompt_token(token, *score)
+
+    def _hand_on_unless_it_fails(self, answer: Answer, make: Callable[[], Delta | None]) -> None:
+        """Hands on what an answer adds, if anything. One that cannot be kept to its grammar ends its request alone."""
+        try:
+            delta = make()
+        except ApiError as error:
+            self.drop(answer.handle)
+            answer.handle.fail(error)
+            return
+        if delta is not None:
+            self._hand_on(answer, delta)
 
     def _hand_on(self, answer: Answer, delta: Delta) -> None:
         """Gives a delta to who waits for it; one that is the last frees its place first, for who comes next."""

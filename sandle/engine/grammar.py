@@ -1,0 +1,141 @@
+"""Answers that keep to a grammar: compiled once for a model, and then a mask of the tokens that may come next.
+
+Knows llguidance, which reads grammars and follows them; knows neither sequences nor what a grammar is for.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+import llguidance
+
+from sandle import errors
+from sandle.engine.engine import Grammar
+from sandle.engine.grammar_proof import GrammarProof
+
+MAX_CHARACTERS = 128 * 1024  # of one grammar
+MAX_KEPT = 32  # compiled grammars of one model
+LIMITS = llguidance.LLParserLimits(step_lexer_fuel=100_000, step_max_items=20_000)  # some milliseconds a token at most
+MAX_FAULT_CHARACTERS = 300
+# A model may write what a grammar prescribes in tokens of its own choice: the library's choice would need its tokenizer
+# in every step, and some tokenizers put a space before whatever they are given.
+OPTIONS = '%llguidance {"no_forcing": true}\n'
+proof = GrammarProof()
+
+
+class Tokenizer(Protocol):
+    """What must be known of a model's tokenizer."""
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the largest token id that the model takes."""
+        ...
+
+    def token_bytes(self, token: int) -> bytes:
+        """Returns the bytes that a token adds to a text; none for a special token."""
+        ...
+
+
+class Vocabulary:
+    """A model's tokens as llguidance wants them, and one more behind them: the end of the answer."""
+
+    bos_token_id = None
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokens = [*map(tokenizer.token_bytes, range(tokenizer.vocab_size)), b'']
+        self.eos_token_id = tokenizer.vocab_size
+        self.special_token_ids = [tokenizer.vocab_size]
+
+    def __call__(self, text: bytes) -> list[int]:
+        """Splits a text into tokens, which nobody asks for: see OPTIONS."""
+        raise NotImplementedError
+
+
+class Constraint:
+    """What one answer may go on with. Used by the thread that generates it."""
+
+    def __init__(self, matcher: llguidance.LLMatcher, end: int, param: str) -> None:
+        self._matcher = matcher
+        self._end = end
+        self._param = param
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer fits the grammar and nothing can follow."""
+        return self._matcher.is_stopped()
+
+    def allowed(self, ends: frozenset[int], may_end: bool) -> bytes | None:
+        """Returns which tokens may come next, a bit each, the lowest first; None if there are none.
+
+        `ends` are the tokens that end the answer; they are among them where the grammar is fulfilled and it `may_end`.
+        Raises InvalidRequestError when this is too hard to find out.
+        """
+        mask = bytearray(self._matcher.compute_bitmask())
+        self._check()
+        can_end = may_end and mask[self._end >> 3] >> (self._end & 7) & 1
+        for token in (self._end, *ends):
+            mask[token >> 3] &= ~(1 << (token & 7))
+        for token in ends if can_end else ():
+            mask[token >> 3] |= 1 << (token & 7)
+        return bytes(mask) if any(mask) else None
+
+    def add(self, token: int) -> None:
+        """Goes on with a token that was allowed, and is no end. Raises InvalidRequestError as `allowed` does."""
+        self._matcher.consume_token(token)
+        self._check()
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise errors.InvalidRequestError(
+                f'The answer could not be kept to what {self._param} asks for: it is too complex.', param=self._param)
+
+
+class Grammars:
+    """The grammars of one model. Any thread."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self._lock = threading.Lock()
+        self._vocabulary: llguidance.LLTokenizer | None = None
+        self._compiled: OrderedDict[str, llguidance.LLMatcher] = OrderedDict()
+
+    def compile(self, grammar: Grammar) -> Callable[[], Constraint]:
+        """Returns what begins an answer. Raises InvalidRequestError for a grammar that cannot be used."""
+        matcher = self._find(grammar)
+        return lambda: Constraint(matcher.deep_copy(), self.tokenizer.vocab_size, grammar.param)
+
+    def _find(self, grammar: Grammar) -> llguidance.LLMatcher:
+        with self._lock:
+            matcher = self._compiled.get(grammar.source)
+            if matcher is not None:
+                self._compiled.move_to_end(grammar.source)
+                return matcher
+        matcher = self._new(grammar)
+        with self._lock:
+            self._compiled[grammar.source] = matcher
+            while len(self._compiled) > MAX_KEPT:
+                self._compiled.popitem(last=False)
+        return matcher
+
+    def _new(self, grammar: Grammar) -> llguidance.LLMatcher:
+        if len(grammar.source) > MAX_CHARACTERS:
+            raise _refused(grammar, f'it is longer than {MAX_CHARACTERS} characters')
+        source = OPTIONS + grammar.source
+        if fault := proof.fault(source):
+            raise _refused(grammar, fault)
+        matcher = llguidance.LLMatcher(self._known_vocabulary(), source, log_level=0, limits=LIMITS)
+        if matcher.is_error():
+            raise _refused(grammar, matcher.get_error().strip().partition('\n')[0])
+        return matcher
+
+    def _known_vocabulary(self) -> llguidance.LLTokenizer:
+        with self._lock:
+            if self._vocabulary is None:
+                self._vocabulary = llguidance.LLTokenizer(llguidance.TokenizerWrapper(Vocabulary(self.tokenizer)))
+            return self._vocabulary
+
+
+def _refused(grammar: Grammar, fault: str) -> errors.InvalidRequestError:
+    return errors.InvalidRequestError(f'{grammar.param} cannot be used to constrain an answer: '
+                                      f'{fault[:MAX_FAULT_CHARACTERS]}.', param=grammar.param)
