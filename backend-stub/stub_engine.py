@@ -15,14 +15,17 @@ import stub_model
 from sandle import errors
 from sandle.catalog import CatalogEntry
 from sandle.engine.engine import (Delta, FinishReason, Finished, GenerationRequest, ModelInfo, ModelStatus, Token)
+from sandle.engine.grammar import Constraint, Grammars
 from sandle.engine.statistics import EngineStatistics, Recorder
 from sandle.engine.text import Detokenizer, StopFinder
+from stub_grammar import Guided
 from stub_vocab import END_OF_TEXT, Vocabulary
 
 CREATED = 1_700_000_000  # in Unix seconds, the same in every run
 CAPABILITIES = frozenset({
     'best_of', 'chat', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
-    'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'suffix', 'tokenize', 'top_k', 'typical_p'})
+    'presence_penalty', 'repetition_penalty', 'response_format', 'return_token_ids', 'seed', 'suffix', 'tokenize',
+    'tools', 'top_k', 'typical_p'})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class StubEngine:
         self._models = tuple(models)
         self._options = options
         self._vocabulary = Vocabulary(options.text)
+        self._grammars = Grammars(self._vocabulary)
         self._lock = threading.Lock()
         self._running: set[StubHandle] = set()
         self._cancelled = 0
@@ -87,7 +91,11 @@ class StubEngine:
                 raise errors.ContextLengthExceededError(options.context_length, len(prompt), request.params.max_tokens)
         for token, _ in request.params.logit_bias:
             self._check_token(token, 'logit_bias')
+        begin = None if request.grammar is None else self._grammars.compile(request.grammar)
         handle = StubHandle(self, request, prompts, self._vocabulary, options, self._recorder)
+        if begin is not None:
+            for choice in handle.choices:
+                choice.guide(begin())
         with self._lock:
             if self._is_shut_down:
                 raise errors.ShuttingDownError('The server is shutting down.', retry_after_s=5)
@@ -151,8 +159,8 @@ class StubHandle:
         self._recorder = recorder
         self._echoes = request.echo
         self._options = options
-        self._choices = [Choice(number, prompts[number // request.candidates], request, vocabulary, options)
-                         for number in range(len(prompts) * request.candidates)]
+        self.choices = [Choice(number, prompts[number // request.candidates], request, vocabulary, options)
+                        for number in range(len(prompts) * request.candidates)]
         self._arrived_s = time.monotonic()
         self._last_step_s: float | None = None
         self._due_s = self._arrived_s + options.first_token_delay_s
@@ -163,7 +171,7 @@ class StubHandle:
     def start(self) -> None:
         """Makes what there is before the first token: the echo."""
         if self._echoes:
-            self._ready.extend(choice.prompt_delta() for choice in self._choices)
+            self._ready.extend(choice.prompt_delta() for choice in self.choices)
             self._end_if_done()
 
     def get(self, timeout_s: float) -> Delta | Finished:
@@ -198,7 +206,7 @@ class StubHandle:
         now_s = time.monotonic()
         if self._last_step_s is None:
             self._recorder.first_token(now_s - self._arrived_s)
-        for choice in self._choices:
+        for choice in self.choices:
             if choice.finish_reason is None:
                 self._ready.append(choice.step())
                 self._recorder.token(None if self._last_step_s is None else now_s - self._last_step_s)
@@ -208,14 +216,14 @@ class StubHandle:
         self._end_if_done()
 
     def _end_if_done(self) -> None:
-        reasons = {choice.finish_reason for choice in self._choices}
+        reasons = {choice.finish_reason for choice in self.choices}
         if None not in reasons:
             self._ready.append(self._usage())
             self._engine.forget(self, 'length' if FinishReason.LENGTH in reasons else 'stop')
 
     def _usage(self) -> Finished:
         return Finished(prompt_tokens=sum(map(len, self.prompt_ids)),
-                        completion_tokens=sum(choice.generated for choice in self._choices), queue_s=0.0)
+                        completion_tokens=sum(choice.generated for choice in self.choices), queue_s=0.0)
 
 
 class Choice:
@@ -231,6 +239,7 @@ class Choice:
         self._vocabulary = vocabulary
         self._answer = vocabulary.encode(options.text)
         self._answer_length = len(self._answer) if options.num_tokens is None else options.num_tokens
+        self._guided: Guided | None = None
         self._detokenizer = Detokenizer()
         self._stop_finder = StopFinder(request.params.stops)
         self._context = 0
@@ -239,6 +248,10 @@ class Choice:
         if not request.echo:
             for token in prompt:
                 self._context = stub_model.context_hash(self._context, token)
+
+    def guide(self, constraint: Constraint) -> None:
+        """Makes the answer keep to a grammar."""
+        self._guided = Guided(constraint, self._answer[:self._answer_length])
 
     def prompt_delta(self) -> Delta:
         """Returns the echo of the prompt, which comes before any step."""
@@ -253,9 +266,7 @@ class Choice:
 
     def step(self) -> Delta:
         """Generates a token."""
-        at_end = stub_model.is_end(self.generated, self._answer_length, self._params.min_tokens,
-                                   self._params.ignore_eos)
-        token = stub_model.answer_token(self._answer, self.generated, at_end)
+        token, at_end = self._next()
         text, shown = self._shown(token, 0, True)
         self.generated += 1
         text = self._stop_finder.add(text)
@@ -268,9 +279,18 @@ class Choice:
         self.finish_reason = reason
         return Delta(self._number, text, (shown,), reason)
 
+    def _next(self) -> tuple[int, bool]:
+        """Returns the next token, and whether the answer ends with it."""
+        params = self._params
+        if self._guided is not None:
+            token = self._guided.next(self.generated >= params.min_tokens and not params.ignore_eos)
+            return token, token == END_OF_TEXT or self._guided.is_complete
+        at_end = stub_model.is_end(self.generated, self._answer_length, params.min_tokens, params.ignore_eos)
+        return stub_model.answer_token(self._answer, self.generated, at_end), at_end
+
     def _shown(self, token: int, rank: int, has_logprob: bool) -> tuple[str, Token]:
         """Returns the text that a token completes and the token as the API shows it, and moves the context on."""
-        text = self._detokenizer.add(self._vocabulary.text_bytes(token))
+        text = self._detokenizer.add(self._vocabulary.token_bytes(token))
         wanted = self._params.logprobs
         logprobs = None if wanted is None or not has_logprob else (self._context, rank, wanted)
         self._context = stub_model.context_hash(self._context, token)

@@ -77,7 +77,7 @@ class Vocabulary:
         """Returns the bytes of a token by itself, special tokens included."""
         return self._pieces[token]
 
-    def text_bytes(self, token: int) -> bytes:
+    def token_bytes(self, token: int) -> bytes:
         """Returns the bytes that a token adds to a text: none for the end of text."""
         return b'' if token == END_OF_TEXT else self._pieces[token]
 

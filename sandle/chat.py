@@ -12,7 +12,7 @@ import flask
 
 from sandle import addressing
 from sandle import app as http
-from sandle import errors, wire
+from sandle import errors, response_format, wire
 from sandle.accounting import UsageMemory
 from sandle.chat_answer_protocol import ChatChunk, ChatCompletion, RenderedChat
 from sandle.chat_choices import ChatWriter
@@ -22,10 +22,13 @@ from sandle.generation import FINGERPRINT, Submitted, logged_refusal, respond, s
 from sandle.models import as_json, find_model
 from sandle.protocol import Usage
 from sandle.sampling_request import CompletionLimits, check_support, sampling_params, user_of
+from sandle.tool_calls import CallReader
+from sandle.tool_forms import ToolForm, form_of, grammar_of
 
 OWN_FIELDS = frozenset({
     'messages', 'max_tokens', 'max_completion_tokens', 'top_logprobs', 'tool_choice', 'parallel_tool_calls',
     'add_generation_prompt', 'continue_final_message', 'chat_template_kwargs'})
+KNOWN_ONCE_LOADED = frozenset({'tools'})  # the template tells
 
 
 def add_routes(app: flask.Flask, engine: Engine, limits: CompletionLimits, memory: UsageMemory) -> None:
@@ -52,16 +55,31 @@ def add_routes(app: flask.Flask, engine: Engine, limits: CompletionLimits, memor
 
 
 def _start(engine: Engine, request: ChatRequest, limits: CompletionLimits) -> tuple[Submitted, 'ChatWording']:
-    check_support(request, find_model(engine, request.model), OWN_FIELDS, frozenset())
+    check_support(request, find_model(engine, request.model), OWN_FIELDS, KNOWN_ONCE_LOADED)
     limits.check_logprobs('top_logprobs', request.top_logprobs)
     limits.check_sequences('n', request.n)
-    prompt = _prompt(request, engine.tokenizer(request.model))
+    tokenizer = engine.tokenizer(request.model)
+    prompt = _prompt(request, tokenizer)
+    form = _tool_form(request, tokenizer)
     most = request.answer_tokens()
     params = sampling_params(request, most or 0, (request.top_logprobs or 0) if request.logprobs else None)
     submitted = submit(engine, request, GenerationRequest(
         id=f'chatcmpl-{secrets.token_hex(12)}', model=request.model, prompts=(prompt,), params=params,
-        candidates=request.n, add_special_tokens=False, user=user_of(request), fills_context=most is None))
-    return submitted, ChatWording(request, submitted)
+        candidates=request.n, add_special_tokens=False, user=user_of(request), fills_context=most is None,
+        grammar=response_format.grammar_of(request.response_format) if form is None else grammar_of(request, form)))
+    return submitted, ChatWording(request, submitted, form)
+
+
+def _tool_form(request: ChatRequest, tokenizer: TextTokenizer) -> ToolForm | None:
+    """Returns how calls are written, if some may be. Raises UnsupportedParameterError for a model without."""
+    if not request.may_call:
+        return None
+    form = form_of(tokenizer.info.chat_template or '')
+    if form is None:
+        raise errors.UnsupportedParameterError(
+            f'The chat template of {request.model!r} tells its model of no tools, so it cannot be given any.',
+            param='tools')
+    return form
 
 
 def _prompt(request: ChatRequest, tokenizer: TextTokenizer) -> str:
@@ -72,10 +90,9 @@ def _prompt(request: ChatRequest, tokenizer: TextTokenizer) -> str:
             f'The model {request.model!r} has no chat template, so it cannot be asked with messages. Write the prompt '
             'yourself, and send it to /v1/completions.', param='model')
     knows_developer = 'developer' in template
-    shows_tools = request.tools and request.tool_choice != 'none'
     return tokenizer.render(Conversation(
         messages=[_message(message, knows_developer) for message in request.messages],
-        tools=[tool.model_dump(exclude_unset=True) for tool in request.tools or ()] if shows_tools else None,
+        tools=[tool.model_dump(exclude_unset=True) for tool in request.tools or ()] if request.may_call else None,
         opens_answer=request.add_generation_prompt, continues_last=request.continue_final_message,
         variables=request.chat_template_kwargs or {}))
 
@@ -109,10 +126,11 @@ class ChatWording:
 
     operation = 'chat'
 
-    def __init__(self, request: ChatRequest, submitted: Submitted) -> None:
+    def __init__(self, request: ChatRequest, submitted: Submitted, form: ToolForm | None) -> None:
         self._submitted = submitted
         [prompt_ids] = submitted.handle.prompt_ids
-        self.writers = [ChatWriter(request, choice, prompt_ids) for choice in range(request.n)]
+        self.writers = [ChatWriter(request, choice, prompt_ids, None if form is None else CallReader(form))
+                        for choice in range(request.n)]
 
     def whole(self, usage: Usage) -> ChatCompletion:
         """See Wording.whole."""

@@ -6,13 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from sandle.generation_protocol import GenerationFields
+from sandle.generation_protocol import NAME, GenerationFields
 from sandle.prompts import INT64_MAX
 from sandle.wire import ParamError, WireModel
 
 MAX_MESSAGES = 4096
 MAX_TOOLS = 128  # as OpenAI's API has it
-NAME = r'^[a-zA-Z0-9_-]{1,64}$'
 MESSAGES = Field(fail_fast=True, json_schema_extra={'minItems': 1, 'maxItems': MAX_MESSAGES})
 TOOLS = Field(fail_fast=True, json_schema_extra={'maxItems': MAX_TOOLS})
 
@@ -112,29 +111,6 @@ class NamedTool(WireModel):
     function: FunctionName
 
 
-class JsonSchema(WireModel):
-    """What an answer is to look like. `strict` changes nothing: an answer keeps to its schema in any case."""
-
-    name: Annotated[str, Field(pattern=NAME)]
-    description: str | None = None
-    schema_: Annotated[dict[str, object], Field(alias='schema')]
-    strict: bool = False
-
-
-class ResponseFormat(WireModel):
-    """What an answer is to be: any text, a JSON object, or JSON of a schema."""
-
-    type: Literal['text', 'json_object', 'json_schema']
-    json_schema: JsonSchema | None = None
-
-    @model_validator(mode='after')
-    def _schema_is_there(self) -> Self:
-        if (self.type == 'json_schema') != (self.json_schema is not None):
-            raise ParamError('response_format', 'response_format has json_schema where its type is json_schema, and '
-                                                'only there')
-        return self
-
-
 def _not_empty(messages: object) -> object:
     """Looks at the array before its items are looked at: a million of them would take seconds."""
     if isinstance(messages, list) and not 1 <= len(messages) <= MAX_MESSAGES:
@@ -170,7 +146,6 @@ class ChatRequest(GenerationFields):
     max_completion_tokens: Annotated[int, Field(ge=1, le=INT64_MAX)] | None = None
     logprobs: bool = False
     top_logprobs: Annotated[int, Field(ge=0, le=INT64_MAX)] | None = None
-    response_format: ResponseFormat | None = None
     tools: Annotated[list[Tool], TOOLS, AfterValidator(_unique_names)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool = True
@@ -197,12 +172,11 @@ class ChatRequest(GenerationFields):
                 tool.function.name for tool in self.tools or ()}:
             raise ParamError('tool_choice', f'tool_choice names {choice.function.name[:64]!r}, which is not in tools')
 
+    @property
+    def may_call(self) -> bool:
+        """Whether the answer may hold calls of tools."""
+        return bool(self.tools) and self.tool_choice != 'none'
+
     def answer_tokens(self) -> int | None:
         """Returns the most tokens that are to be generated; None if only the context is to end an answer."""
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
-
-    def fields_in_use(self) -> frozenset[str]:
-        """Returns the names of the fields that ask for something. That an answer may be any text asks for nothing."""
-        names = super().fields_in_use()
-        wants_text = self.response_format is not None and self.response_format.type == 'text'
-        return names - {'response_format'} if wants_text else names

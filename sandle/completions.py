@@ -10,7 +10,7 @@ import flask
 
 from sandle import addressing
 from sandle import app as http
-from sandle import protocol, wire
+from sandle import protocol, response_format, wire
 from sandle.accounting import UsageMemory
 from sandle.choices import ChoiceWriter, rank
 from sandle.engine.engine import Delta, Engine, GenerationRequest
@@ -52,7 +52,8 @@ def _generation_request(request: protocol.CompletionRequest) -> GenerationReques
         params=sampling_params(request, request.max_tokens,
                                0 if request.logprobs is None and ranks else request.logprobs),
         candidates=request.best_of or request.n, echo=request.echo, suffix=request.suffix or None,
-        add_special_tokens=request.add_special_tokens, user=user_of(request))
+        add_special_tokens=request.add_special_tokens, user=user_of(request),
+        grammar=response_format.grammar_of(request.response_format))
 
 
 class CompletionWording:

@@ -3,7 +3,7 @@
 Knows neither what the model is given (a prompt, messages) nor what it answers with.
 """
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -14,6 +14,7 @@ MAX_STOPS = 64
 MAX_STOP_LENGTH = 256
 
 ModelId = Annotated[str, Field(min_length=1, max_length=256)]
+NAME = r'^[a-zA-Z0-9_-]{1,64}$'  # of a function or a schema
 TokenIdKey = Annotated[str, Field(pattern=r'^[0-9]{1,18}$')]
 # fail_fast and json_schema_extra: see sandle.prompts.
 StopString = Annotated[str, Field(json_schema_extra={'maxLength': MAX_STOP_LENGTH})]
@@ -34,6 +35,29 @@ class StreamOptions(WireModel):
     """What a stream shall hold beside its text."""
 
     include_usage: bool = False
+
+
+class JsonSchema(WireModel):
+    """What an answer is to look like. `strict` changes nothing: an answer keeps to its schema in any case."""
+
+    name: Annotated[str, Field(pattern=NAME)]
+    description: str | None = None
+    schema_: Annotated[dict[str, object], Field(alias='schema')]
+    strict: bool = False
+
+
+class ResponseFormat(WireModel):
+    """What an answer is to be: any text, a JSON object, or JSON of a schema."""
+
+    type: Literal['text', 'json_object', 'json_schema']
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode='after')
+    def _schema_is_there(self) -> Self:
+        if (self.type == 'json_schema') != (self.json_schema is not None):
+            raise ParamError('response_format', 'response_format has json_schema where its type is json_schema, and '
+                                                'only there')
+        return self
 
 
 class GenerationFields(WireModel):
@@ -60,6 +84,7 @@ class GenerationFields(WireModel):
     min_tokens: Annotated[int, Field(ge=0, le=INT64_MAX)] = 0
     ignore_eos: bool = False
     return_token_ids: bool = False
+    response_format: ResponseFormat | None = None
 
     @model_validator(mode='after')
     def _stream_options_need_a_stream(self) -> Self:
@@ -78,6 +103,11 @@ class GenerationFields(WireModel):
         return tuple(string for string in strings if string)
 
     def fields_in_use(self) -> frozenset[str]:
-        """Returns the names of the fields that ask for something: neither their default nor an empty value."""
+        """Returns the names of the fields that ask for something: neither their default nor an empty value.
+
+        That an answer may be any text asks for nothing.
+        """
+        wants_text = self.response_format is not None and self.response_format.type == 'text'
         return frozenset(name for name, field in type(self).model_fields.items()
-                         if getattr(self, name) not in (field.default, None, {}, [], ''))
+                         if getattr(self, name) not in (field.default, None, {}, [], '')
+                         and not (wants_text and name == 'response_format'))

@@ -11,7 +11,8 @@ from sandle.engine.statistics import EngineStatistics, Recorder
 
 EVERYTHING = frozenset({
     'best_of', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
-    'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'suffix', 'top_k', 'typical_p'})
+    'presence_penalty', 'repetition_penalty', 'response_format', 'return_token_ids', 'seed', 'suffix', 'top_k',
+    'typical_p'})
 # None: nothing in time; a number: nothing in time either, but that is the request's place in the queue by then
 Step = Delta | Finished | errors.ApiError | Exception | int | None
 

@@ -318,7 +318,8 @@ SUPPORTED_BY_EVERY_MODEL = {
 PER_CAPABILITY: dict[str, object] = {
     'n': 2, 'best_of': 2, 'logprobs': 0, 'echo': True, 'presence_penalty': 1, 'frequency_penalty': 1,
     'logit_bias': {'1': 1}, 'seed': 0, 'suffix': 'x', 'top_k': 1, 'min_p': 0.1, 'typical_p': 0.5,
-    'repetition_penalty': 2, 'min_tokens': 1, 'ignore_eos': True, 'return_token_ids': True}
+    'repetition_penalty': 2, 'min_tokens': 1, 'ignore_eos': True, 'return_token_ids': True,
+    'response_format': {'type': 'json_object'}}
 
 
 def test_the_lists_of_this_test_name_every_field() -> None:

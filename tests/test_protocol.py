@@ -37,6 +37,10 @@ WRONG_FOR_LOGIT_BIAS: list[object] = [
     5, 'a', [], [1], {'a': 1}, {'': 1}, {'-1': 1}, {'1.0': 1}, {'1' * 19: 1}, {'1 ': 1}, {'１': 1}, {'1': '1'},
     {'1': True}, {'1': None}, {'1': 101}, {'1': -100.5}]
 WRONG_FOR_STREAM_OPTIONS: list[object] = [5, 'a', True, [], {'include_usage': 1}, {'include_usage': 'true'}]
+WRONG_FOR_RESPONSE_FORMAT = ['json_object', {}, {'type': 'xml'}, {'type': 'json_schema'},
+                             {'type': 'json_object', 'json_schema': {'name': 'x', 'schema': {}}},
+                             {'type': 'json_schema', 'json_schema': {'name': 'a b', 'schema': {}}},
+                             {'type': 'json_schema', 'json_schema': {'name': 'x', 'schema': []}}]
 WRONG: list[tuple[str, object]] = [
     *((name, value) for name in BOOLEANS for value in WRONG_FOR_BOOLEAN),
     *((name, value) for name in INTEGERS for value in WRONG_FOR_INTEGER),
@@ -64,7 +68,8 @@ def refusal(**fields: object) -> InvalidRequestError:
 
 
 def test_the_lists_of_this_test_name_every_field() -> None:
-    assert {*BOOLEANS, *INTEGERS, *NUMBERS, *STRINGS, 'prompt', 'stop', 'logit_bias', 'stream_options'} == set(FIELDS)
+    assert {*BOOLEANS, *INTEGERS, *NUMBERS, *STRINGS, 'prompt', 'stop', 'logit_bias', 'stream_options',
+            'response_format'} == set(FIELDS)
 
 
 @pytest.mark.parametrize(('name', 'value'), WRONG)
@@ -77,6 +82,11 @@ def test_wrong_value_is_refused_by_name(name: str, value: object) -> None:
     assert len(error.message) < 200
     for python_word in ('dict', 'list', 'str ', 'instance', 'None', 'Input', 'float', 'bool '):
         assert python_word not in error.message
+
+
+@pytest.mark.parametrize('value', WRONG_FOR_RESPONSE_FORMAT)
+def test_wrong_response_format_is_refused_by_name(value: object) -> None:
+    assert refusal(response_format=value).param == 'response_format'
 
 
 @pytest.mark.parametrize('name', [name for name in FIELDS if name != 'model'])
@@ -99,7 +109,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         'frequency_penalty': 0, 'logit_bias': None, 'seed': None, 'suffix': None, 'user': None,
         'greedy_decoding': False, 'stream_batch_size': 0, 'top_k': 0, 'min_p': 0, 'typical_p': 1,
         'repetition_penalty': 1, 'min_tokens': 0, 'ignore_eos': False, 'add_special_tokens': True,
-        'return_token_ids': False}
+        'return_token_ids': False, 'response_format': None}
 
 
 @pytest.mark.parametrize(('name', 'bounds'), [*INTEGERS.items(), *NUMBERS.items()])

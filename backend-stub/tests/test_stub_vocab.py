@@ -14,7 +14,7 @@ VOCABULARY = Vocabulary(' world! Zymurgy')
 def test_encode_is_reversible(text: str) -> None:
     ids = VOCABULARY.encode(text)
     assert VOCABULARY.detokenize(ids) == text
-    assert b''.join(map(VOCABULARY.text_bytes, ids)).decode('utf-8') == text.replace('<|endoftext|>', '')
+    assert b''.join(map(VOCABULARY.token_bytes, ids)).decode('utf-8') == text.replace('<|endoftext|>', '')
     assert all(0 <= number < VOCABULARY.vocab_size for number in ids)
 
 
@@ -42,5 +42,5 @@ def test_words_of_the_answer_are_tokens_and_move_no_other_id() -> None:
 
 
 def test_end_of_text_adds_no_text() -> None:
-    assert VOCABULARY.text_bytes(END_OF_TEXT) == b''
+    assert VOCABULARY.token_bytes(END_OF_TEXT) == b''
     assert VOCABULARY.shown(END_OF_TEXT) == b'<|endoftext|>'

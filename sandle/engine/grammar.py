@@ -65,6 +65,11 @@ class Constraint:
         """Whether the answer fits the grammar and nothing can follow."""
         return self._matcher.is_stopped()
 
+    @property
+    def may_end(self) -> bool:
+        """Whether the answer fits the grammar."""
+        return self._matcher.is_accepting()
+
     def allowed(self, ends: frozenset[int], may_end: bool) -> bytes | None:
         """Returns which tokens may come next, a bit each, the lowest first; None if there are none.
 

@@ -29,7 +29,8 @@ SHUTDOWN_WAIT_S = 5.0
 # What it does for every model, beyond what all backends can; see `ModelInfo.capabilities`.
 CAPABILITIES = frozenset({
     'best_of', 'echo', 'frequency_penalty', 'ignore_eos', 'logit_bias', 'logprobs', 'min_p', 'min_tokens', 'n',
-    'presence_penalty', 'repetition_penalty', 'return_token_ids', 'seed', 'tokenize', 'top_k', 'typical_p'})
+    'presence_penalty', 'repetition_penalty', 'response_format', 'return_token_ids', 'seed', 'tokenize', 'top_k',
+    'typical_p'})
 
 
 @dataclass(frozen=True, slots=True)
