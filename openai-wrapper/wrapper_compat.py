@@ -1,8 +1,9 @@
 """The addresses of old clients, added on demand (`--compat`): OpenAI's without `/v1`, and those of llm-api.
 
-llm-api (github.com/1b5d/llm-api) serves one model, with `POST /generate` and `/agenerate` of {"prompt", "params"}. Each
-request is put in the API's terms and answered like any other, and the answer in llm-api's: a JSON string, or events
-that are the bare text. Knows both dialects; nothing of keys, limits and backends.
+llm-api (github.com/1b5d/llm-api) serves one model, with `POST /generate` and `/agenerate` of {"prompt", "params"}, and
+`POST /embeddings` of {"text"}. Each request is put in the API's terms and answered like any other, and the answer in
+llm-api's: a JSON string, events that are the bare text, or the array of a vector's numbers. Knows both dialects;
+nothing of keys, limits and backends.
 """
 
 import json
@@ -17,7 +18,10 @@ from sandle import app as http
 from sandle.protocol import ModelObject
 
 COMPLETIONS = '/v1/completions'
-WITHOUT_V1 = {'/completions': COMPLETIONS}
+EMBEDDINGS = '/v1/embeddings'
+WITHOUT_V1 = {'/completions': COMPLETIONS, '/chat/completions': '/v1/chat/completions'}
+EMBEDS = 'embeddings'
+"""The capability of models that make vectors, and write nothing."""
 
 # What params may hold by the names that llama.cpp and transformers gave it; of several for one field the last counts.
 RENAMED = {'max_length': 'max_tokens', 'n_predict': 'max_tokens', 'max_new_tokens': 'max_tokens',
@@ -48,6 +52,13 @@ class GenerateRequest(wire.WireModel):
         return {**fields, 'prompt': self.prompt, 'stream': is_streamed}
 
 
+class EmbedRequest(wire.WireModel):
+    """llm-api's request, with the model that it had no name for."""
+
+    text: str
+    model: str | None = None
+
+
 def add_compat(app: flask.Flask, models: Callable[[], Sequence[ModelObject]], answer: Answer) -> None:
     """Adds the addresses, and the same below `/m/{model}`. `models` returns those that the key at hand opens."""
 
@@ -56,16 +67,29 @@ def add_compat(app: flask.Flask, models: Callable[[], Sequence[ModelObject]], an
 
     def generate(model: str | None = None, is_streamed: bool = False) -> flask.Response:
         request = wire.parse(GenerateRequest, addressing.with_model(http.read_json(), model))
-        name = request.model or addressing.default_model(models())
-        response = answer(COMPLETIONS, request.completion(is_streamed), name)
+        response = answer(COMPLETIONS, request.completion(is_streamed), request.model or default_model(embeds=False))
         if response.mimetype == sse.CONTENT_TYPE:
             response.response = _texts(response.iter_encoded(), response.response)
         elif response.status_code < 400:
             response.set_data(json.dumps(_text(response.get_data())))
         return response
 
+    def embed(model: str | None = None) -> flask.Response:
+        body = http.read_json()
+        if 'text' not in body:
+            return answer(EMBEDDINGS, body, model)
+        request = wire.parse(EmbedRequest, addressing.with_model(body, model))
+        response = answer(EMBEDDINGS, {'input': request.text}, request.model or default_model(embeds=True))
+        if response.status_code < 400:
+            response.set_data(json.dumps(_vector(response.get_data())))
+        return response
+
+    def default_model(embeds: bool) -> str:
+        return addressing.default_model([model for model in models() if (EMBEDS in model.capabilities) == embeds])
+
     for path, full_path in WITHOUT_V1.items():
         addressing.add_rules(app, path, partial(pass_on, full_path), 'POST')
+    addressing.add_rules(app, '/embeddings', embed, 'POST')
     addressing.add_rules(app, '/generate', generate, 'POST')
     addressing.add_rules(app, '/agenerate', partial(generate, is_streamed=True), 'POST')
 
@@ -76,6 +100,14 @@ def _text(completion: bytes) -> str:
         return ''.join(choice['text'] for choice in json.loads(completion)['choices'])
     except (ValueError, LookupError, TypeError):
         raise errors.BadGatewayError('The backend of this model gave an answer that is no completion.') from None
+
+
+def _vector(embeddings: bytes) -> object:
+    """Returns the first of some embeddings. Raises BadGatewayError."""
+    try:
+        return json.loads(embeddings)['data'][0]['embedding']
+    except (ValueError, LookupError, TypeError):
+        raise errors.BadGatewayError('The backend of this model gave an answer that is no embedding.') from None
 
 
 def _texts(events: Iterable[bytes], source: object) -> Iterator[bytes]:

@@ -52,6 +52,35 @@ def test_completions_without_v1(client: 'FlaskClient', upstream: Upstream, base:
     assert asked(upstream) == {'model': 'm', 'prompt': 'Hello', 'max_tokens': 1}
 
 
+def test_chat_and_embeddings_without_v1(client: 'FlaskClient', upstream: Upstream) -> None:
+    upstream.scripts |= {'/v1/chat/completions': Answer('{"choices": []}'), '/v1/embeddings': Answer('{"data": []}')}
+    messages = [{'role': 'user', 'content': 'Hi'}]
+    chat = client.post('/chat/completions', json={'model': 'm', 'messages': messages}, headers=AUTHORIZED)
+    embeddings = client.post('/embeddings', json={'model': 'm', 'input': 'Hi'}, headers=AUTHORIZED)
+    assert (chat.get_json(), embeddings.get_json()) == ({'choices': []}, {'data': []})
+    sent = {request.path: json.loads(request.body) for request in upstream.received if request.method == 'POST'}
+    assert sent == {'/v1/chat/completions': {'model': 'm', 'messages': messages},
+                    '/v1/embeddings': {'model': 'm', 'input': 'Hi'}}
+
+
+def test_text_is_embedded_by_the_model_that_does(make_wrapper: MakeWrapper, upstream: Upstream) -> None:
+    upstream.list_models({'id': 'm', 'status': 'ready', 'capabilities': ['echo']},
+                         {'id': 'finder', 'status': 'ready', 'capabilities': ['embeddings']})
+    upstream.on_completion(PARIS)
+    upstream.scripts['/v1/embeddings'] = Answer('{"data": [{"embedding": [0.5, -1.0]}]}')
+    client = make_wrapper(upstream.url, policy=OLD).client
+    assert client.post('/embeddings', json={'text': 'Hi'}, headers=AUTHORIZED).get_json() == [0.5, -1.0]
+    assert client.post('/generate', json={'prompt': 'Hi'}, headers=AUTHORIZED).get_json() == ' Paris'
+    assert asked(upstream)['model'] == 'm'
+    [request] = [request for request in upstream.received if request.path == '/v1/embeddings']
+    assert json.loads(request.body) == {'model': 'finder', 'input': 'Hi'}
+    upstream.scripts['/v1/embeddings'] = Answer('{"data": []}')
+    response = client.post('/m/finder/embeddings', json={'text': 'Hi'}, headers=AUTHORIZED)
+    assert response.status_code == 502 and 'no embedding' in str(error_of(response)['message'])
+    wrong = client.post('/embeddings', json={'text': ['Hi']}, headers=AUTHORIZED)
+    assert (wrong.status_code, error_of(wrong)['param']) == (400, 'text')
+
+
 @pytest.mark.parametrize(('params', 'sent'), [
     (None, {'max_tokens': 300, 'temperature': 0.1}),
     ({}, {'max_tokens': 300, 'temperature': 0.1}),
@@ -148,7 +177,7 @@ def test_backends_answers_that_are_none(client: 'FlaskClient', upstream: Upstrea
     assert (response.status_code, error_of(response)['message']) == (400, 'no')
 
 
-@pytest.mark.parametrize('path', ['/completions', '/generate', '/agenerate'])
+@pytest.mark.parametrize('path', ['/completions', '/chat/completions', '/embeddings', '/generate', '/agenerate'])
 def test_they_need_a_key_and_are_there_on_demand_only(make_wrapper: MakeWrapper, upstream: Upstream,
                                                       path: str) -> None:
     off, on = (make_wrapper(upstream.url, policy=policy).client for policy in (Policy(), OLD))

@@ -3,17 +3,19 @@
 import json
 from collections.abc import Callable, Iterator
 
+import openai
 import pytest
 import requests
 
-from tests.end_to_end.rig import KEY, WRAPPER, Client, Server, error_of, serve, wait_for
+from tests.end_to_end.rig import KEY, STUB, WRAPPER, Client, Server, error_of, serve, wait_for
 from tests.end_to_end.web_server import Nginx
 
 
 @pytest.fixture(scope='module')
-def old(stub: Server) -> Iterator[Server]:
-    """A wrapper with --compat in front of the stub."""
-    with serve(WRAPPER, '--backend-stub', stub.url, '--auth-token', KEY, environment={'SANDLE_COMPAT': '1'}) as server:
+def old() -> Iterator[Server]:
+    """A wrapper with --compat in front of a stub that has a model of each kind."""
+    with (serve(STUB, '--faults', '--model', 'stub', '--embedding-model', 'finder') as stub,
+          serve(WRAPPER, '--backend-stub', stub.url, '-t', KEY, environment={'SANDLE_COMPAT': '1'}) as server):
         wait_for(lambda: requests.get(f'{server.url}/ready', timeout=10).status_code == 200)
         yield server
 
@@ -21,13 +23,23 @@ def old(stub: Server) -> Iterator[Server]:
 def test_each_address_leads_there(old: Server, nginx: Callable[[int], Nginx]) -> None:
     url = nginx(old.port).url
     with_key = url.replace('http://', f'http://:{KEY}@')  # which is all that some of them can be told
-    generated = requests.post(f'{with_key}/m/stub/generate', json={'prompt': 'Hello'}, timeout=30)
+    generated = requests.post(f'{with_key}/generate', json={'prompt': 'Hello'}, timeout=30)
     assert generated.json() == ' world!' and generated.headers['Content-Type'] == 'application/json'
-    asked = requests.post(f'{with_key}/agenerate', json={'prompt': 'Hello', 'model': 'stub'}, timeout=30)
+    asked = requests.post(f'{with_key}/m/stub/agenerate', json={'prompt': 'Hello'}, timeout=30)
     assert asked.text.replace('\n\n', '').replace('data: ', '') == ' world!' and asked.text.startswith('data:  w')
     assert asked.headers['Content-Type'].startswith('text/event-stream')
     completion = requests.post(f'{with_key}/completions', json={'model': 'stub', 'prompt': 'Hello'}, timeout=30)
     assert completion.json()['choices'][0]['text'] == ' world!'
+    vector = requests.post(f'{with_key}/embeddings', json={'text': 'Hello'}, timeout=30).json()
+    assert len(vector) == 64 and all(isinstance(number, float) for number in vector)
+
+
+def test_openai_client_without_v1(old: Server) -> None:
+    with openai.OpenAI(base_url=old.url, api_key=KEY, max_retries=0) as api:
+        assert api.completions.create(model='stub', prompt='Hello').choices[0].text == ' world!'
+        message = api.chat.completions.create(model='stub', messages=[{'role': 'user', 'content': 'Hello'}])
+        assert message.choices[0].message.content
+        assert len(api.embeddings.create(model='finder', input='Hello').data[0].embedding) == 64
 
 
 def test_failing_stream_ends_with_an_error(old: Server, client_of: Callable[[Server], Client]) -> None:
