@@ -9,7 +9,9 @@ import pytest
 from tests.end_to_end.rig import KEY, STUB, WRAPPER, Client, Server, serve, wait_for
 from tests.end_to_end.web_server import PROGRAM, Nginx, run_nginx
 
-WITH_PROCESSES = [Path(__file__).parent / name for name in ('end_to_end', 'faults')]
+LOAD_TIMEOUT_S = 60.0
+ONE_THREAD = {'OMP_NUM_THREADS': '1'}  # on a model as small as sandle-tiny, more only wait for each other
+WITH_PROCESSES = [Path(__file__).parent / name for name in ('clients', 'end_to_end', 'examples', 'faults', 'guides')]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,6 +33,26 @@ def wrapper(stub: Server) -> Iterator[Server]:
     """A wrapper in front of the stub, with the default options."""
     with serve(WRAPPER, '--backend-stub', stub.url, '--auth-token', KEY) as server:
         yield server
+
+
+@pytest.fixture(scope='session')
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the wrapper of `tiny_stack` keeps its keys in."""
+    return tmp_path_factory.mktemp('state')
+
+
+@pytest.fixture(scope='session')
+def tiny_stack(state_dir: Path) -> Iterator[Server]:
+    """A wrapper with `sandle-tiny`, and `finder` for embeddings, and the addresses of old clients."""
+    with (serve('backend-hf/serve-backend-hf.py', '--single-model', 'sandle-tiny', '--dtype', 'float32',
+                environment=ONE_THREAD) as tiny,
+          serve(STUB, '--model', 'stub', '--embedding-model', 'finder') as stub,
+          serve(WRAPPER, '--backend-hf', tiny.url, '--backend-stub', stub.url, '--auth-token', KEY, '--compat',
+                '--state-dir', str(state_dir)) as wrapper,
+          closing(Client(tiny.url)) as backend, closing(Client(wrapper.url)) as gateway):
+        for each in (backend, gateway):
+            wait_for(lambda each=each: each.get('/ready').status_code == 200, LOAD_TIMEOUT_S)  # type: ignore[misc]
+        yield wrapper
 
 
 @pytest.fixture(scope='session')
