@@ -1,8 +1,8 @@
 """Asks models of lm-evaluation-harness: `python answers.py INPUT OUTPUT`, with the harness on its path.
 
-INPUT is JSON: `requests`, by kind the arguments of each request; and `models`, by a name of ours the harness' `model`
-(hf, local-completions), the `options` it is made with, and the `kinds` of requests to ask it. OUTPUT receives the
-answers by model and kind.
+INPUT is JSON: `requests`, by kind the arguments of each request, with messages in place of a text where a chat is
+meant; and `models`, by a name of ours the harness' `model` (hf, local-completions), the `options` it is made with, and
+the `kinds` of requests to ask it. OUTPUT receives the answers by model and kind.
 """
 
 import importlib
@@ -18,10 +18,15 @@ def answers(model: Any, kinds: list[str], requests: dict[str, list[list[Any]]]) 
     found = {}
     for kind in kinds:
         request_type = kind.split()[0]
-        instances = [instance_of(request_type, {}, tuple(arguments), index)
-                     for index, arguments in enumerate(requests[kind])]
+        instances = [instance_of(request_type, {}, (text_of(model, prompt), *others), index)
+                     for index, (prompt, *others) in enumerate(requests[kind])]
         found[kind] = getattr(model, request_type)(instances)
     return found
+
+
+def text_of(model: Any, prompt: Any) -> Any:
+    """Returns what the harness asks for a prompt: a chat goes through the model's template, here or at the server."""
+    return model.apply_chat_template(prompt) if isinstance(prompt, list) else prompt
 
 
 def main(source: str, target: str) -> None:

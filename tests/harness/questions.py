@@ -31,12 +31,21 @@ CONTINUED = [
     ['Once upon a time', {'until': ['.'], 'max_gen_toks': 40, 'do_sample': False}],
     ['1, 2, 3, 4,', {'until': ['\n', ' 9'], 'max_gen_toks': 16, 'do_sample': False}],
     [STORY, {'until': [' the'], 'max_gen_toks': 24, 'do_sample': False}]]
+QUESTIONS = ['What is the capital of France?', 'Repeat: the old boat is red', 'What is 2 + 3?', 'Tell me a story.']
+CHATTED = [[[{'role': 'user', 'content': question}], {'until': ['!'], 'max_gen_toks': 24, 'do_sample': False}]
+           for question in QUESTIONS]
+CHATTED.append([[{'role': 'system', 'content': 'You answer in a few words.'}, {'role': 'user', 'content': 'Hello!'},
+                 {'role': 'assistant', 'content': 'Hello! How can I help you?'},
+                 {'role': 'user', 'content': 'Name three animals.'}],
+                {'until': ['!'], 'max_gen_toks': 16, 'do_sample': False}])
 REQUESTS = {
     'loglikelihood': SCORED, 'loglikelihood_rolling': ROLLED, 'generate_until': CONTINUED,
+    'generate_until chat': CHATTED,
     # Past the context: cut from the left, or in several windows.
     'loglikelihood long': [[STORY * 7, ' and then'], [STORY * 20, ' the end']],
     'loglikelihood_rolling long': [[STORY * 14 + 'It ended.']]}
 SHORT = ['loglikelihood', 'loglikelihood_rolling', 'generate_until']
+CHAT = ['generate_until chat']
 LONG = ['loglikelihood long', 'loglikelihood_rolling long']
 
 
@@ -67,9 +76,15 @@ def local(url: str, name: str, kinds: list[str], **options: Any) -> dict[str, An
         'max_retries': 1, **options}}
 
 
+def local_chat(url: str, name: str, **options: Any) -> dict[str, Any]:
+    """A local-chat-completions model, as answers.py wants it."""
+    return {'model': 'local-chat-completions', 'kinds': CHAT, 'options': {
+        'model': name, 'base_url': f'{url}/v1/chat/completions', 'max_retries': 1, **options}}
+
+
 def hf(folder: Path, **options: Any) -> dict[str, Any]:
     """The harness' own model. With N - 2 it uses as much as local-completions with N, which needs room to generate."""
-    return {'model': 'hf', 'kinds': SHORT + LONG, 'options': {
+    return {'model': 'hf', 'kinds': SHORT + LONG + CHAT, 'options': {
         'pretrained': str(folder), 'device': 'cpu', 'dtype': 'float32', 'max_length': CONTEXT - 2, **options}}
 
 

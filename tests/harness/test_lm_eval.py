@@ -1,4 +1,5 @@
-"""lm-evaluation-harness over HTTP: `local-completions` on backend-hf says what its own `hf` says of the weights.
+"""lm-evaluation-harness over HTTP: `local-completions` and `local-chat-completions` on backend-hf say what its own `hf`
+says of the weights.
 
 The embedded model, whose tokenizer begins every text with <s>, and a random one whose tokenizer adds nothing; in fp32.
 Of the harness' options those are varied that change what it sends: tokens or text, alone, in batches, concurrently.
@@ -15,8 +16,8 @@ import torch
 import transformers
 
 from tests.end_to_end.rig import serve, wait_for
-from tests.harness.questions import (CONTEXT, CONTINUED, LONG, ONE_THREAD, SCORED, SHORT, TINY, TOLERANCE, ask, hf,
-                                     local, split)
+from tests.harness.questions import (CHAT, CHATTED, CONTEXT, CONTINUED, LONG, ONE_THREAD, SCORED, SHORT, TINY,
+                                     TOLERANCE, ask, hf, local, local_chat, split)
 
 pytestmark = pytest.mark.e2e
 
@@ -36,6 +37,7 @@ WAYS: dict[str, dict[str, Any]] = {
     'remote': {'tokenizer_backend': 'remote', 'tokenizer': None, 'batch_size': 2, 'num_concurrent': 2},
     'remote-text': {'tokenizer_backend': 'remote', 'tokenizer': None, 'tokenized_requests': False},
 }
+CHAT_WAYS: dict[str, dict[str, Any]] = {'chat': {}, 'chat-concurrent': {'num_concurrent': 4}}
 # The remote tokenizer cannot be told to begin with <s>, which the server then adds to text that was counted without it.
 MODELS = ['sandle_tiny', 'plain']  # fixtures
 CASES = [(model, way) for model in MODELS for way in WAYS if (model, way) != ('sandle_tiny', 'remote-text')]
@@ -74,6 +76,8 @@ def ask_everything(name: str, folder: Path) -> dict[str, Any]:
         for way, options in WAYS.items():
             kinds = SHORT if 'text' in way else SHORT + LONG
             models[way] = local(server.url, name, kinds, **{'tokenizer': str(model)} | begins | options)
+        for way, options in CHAT_WAYS.items() if is_tiny else ():  # the other has not learnt to chat
+            models[way] = local_chat(server.url, name, **options)
         return ask(folder, models)
 
 
@@ -99,6 +103,12 @@ def test_local_completions_says_what_hf_says(request: pytest.FixtureRequest, mod
         assert scores == pytest.approx(wanted_scores, abs=TOLERANCE, rel=0), kind
         assert flags == wanted_flags, kind
     assert found['generate_until'] == wanted['generate_until']
+
+
+@pytest.mark.parametrize('way', CHAT_WAYS)
+def test_local_chat_completions_says_what_hf_says(sandle_tiny: dict[str, Any], way: str) -> None:
+    assert sandle_tiny[way] == {kind: sandle_tiny['bare'][kind] for kind in CHAT}  # the template writes <s> itself
+    assert len(set(sandle_tiny[way][CHAT[0]])) == len(CHATTED)
 
 
 @pytest.mark.parametrize('model', MODELS)
