@@ -59,6 +59,26 @@ class Affine:
 
 
 @dataclass(frozen=True, slots=True)
+class LowRank:
+    """What an adapter adds to a product: up(down(input)). `down` is [rank, inputs], `up` [outputs, rank]."""
+
+    down: torch.Tensor
+    up: torch.Tensor
+    bias: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerAdapter:
+    """What an adapter adds to a layer's products: `qkv` to queries, keys and values one below the other."""
+
+    qkv: LowRank | None
+    out: LowRank | None
+    gate: LowRank | None
+    up: LowRank | None
+    down: LowRank | None
+
+
+@dataclass(frozen=True, slots=True)
 class DecoderLayer:
     """One layer. `window` is the number of positions a token sees, 0 for all; `rotation` indexes Decoder.rotations."""
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from hf_decoder import Activation, Affine, Decoder, DecoderLayer, Norm, NormKind, Rotation
+from hf_decoder import Activation, Affine, Decoder, DecoderLayer, LayerAdapter, Norm, NormKind, Rotation
+from hf_device_adapters import Stacked, StackedLayer, stack_layer
 from torch.nn import functional
 
 
@@ -47,25 +48,35 @@ class _Layer:
 
 
 class DeviceModel:
-    """`decoder` is emptied: its weights go on living here, where they are. `dtype` is of all products."""
+    """`decoder` is emptied: its weights go on living here, where they are. `dtype` is of all products.
 
-    def __init__(self, decoder: Decoder, dtype: torch.dtype) -> None:
+    `adapters` have what each adds to every layer; rows speak of them by their number.
+    """
+
+    def __init__(self, decoder: Decoder, dtype: torch.dtype, adapters: Sequence[Sequence[LayerAdapter]] = ()) -> None:
         self._decoder = decoder
         self._dtype = dtype
         self._embedding = decoder.embedding.detach()
         self._head = _converted(decoder.head, dtype)
         self._rotations = [table.to(self._embedding.device) for table in decoder.rotations]
         self._layers = []
+        self._adapted: list[StackedLayer] = []
         for index, module in enumerate(decoder.modules):
-            self._layers.append(_fused(decoder.layer(index), dtype))
+            layer = decoder.layer(index)
+            self._layers.append(_fused(layer, dtype))
+            self._adapted.append(stack_layer(
+                [adapter[index] for adapter in adapters], 0 if layer.gate is None else len(layer.gate.weight),
+                len(layer.up.weight), dtype, self._embedding.device))
+            del layer
             for parameter in module.parameters():  # copied, or kept alive by what refers to it
                 parameter.data = torch.empty(0, dtype=parameter.dtype, device=parameter.device)
 
     def logits(self, tokens: torch.Tensor, positions: torch.Tensor, wanted: torch.Tensor,
-               parts: Sequence[Rows]) -> torch.Tensor:
+               parts: Sequence[Rows], chosen: torch.Tensor) -> torch.Tensor:
         """Returns float32 logits [wanted, vocabulary] after the rows `wanted`.
 
-        `tokens` and `positions` are int64 [rows], and `parts` have all rows in their order.
+        `tokens`, `positions` and `chosen`, the numbers of the rows' adapters, are int64 [rows], and `parts` have all
+        rows in their order.
         """
         decoder = self._decoder
         places = positions.clamp(max=decoder.positions - 1)  # the spare place has neither turn nor embedding
@@ -73,8 +84,8 @@ class DeviceModel:
         hidden = self._embedded(tokens, places)
         for index, layer in enumerate(self._layers):
             before = _normed(layer.mlp_norm, hidden) if decoder.is_parallel else None
-            hidden += self._attended(index, hidden, turns[layer.rotation] if turns else None, parts)
-            hidden += self._fed_forward(layer, _normed(layer.mlp_norm, hidden) if before is None else before)
+            hidden += self._attended(index, hidden, turns[layer.rotation] if turns else None, parts, chosen)
+            hidden += self._fed_forward(index, _normed(layer.mlp_norm, hidden) if before is None else before, chosen)
         last = _normed(decoder.final_norm, hidden[wanted]).to(self._dtype)
         logits = functional.linear(last, self._head.weight, self._head.bias).float()
         return decoder.logit_cap * torch.tanh(logits / decoder.logit_cap) if decoder.logit_cap else logits
@@ -88,28 +99,29 @@ class DeviceModel:
         return _normed(decoder.embedding_norm, hidden)
 
     def _attended(self, index: int, hidden: torch.Tensor, turn: Sequence[torch.Tensor] | None,
-                  parts: Sequence[Rows]) -> torch.Tensor:
+                  parts: Sequence[Rows], chosen: torch.Tensor) -> torch.Tensor:
         """Returns what a layer's attention adds to the residual stream, [rows, hidden]."""
-        layer, decoder = self._layers[index], self._decoder
+        layer, adapted, decoder = self._layers[index], self._adapted[index], self._decoder
         normed = _normed(layer.attention_norm, hidden).to(self._dtype)
-        heads = functional.linear(normed, layer.qkv.weight, layer.qkv.bias).view(len(hidden), -1, decoder.head_size)
+        heads = _product(layer.qkv, adapted.qkv, normed, chosen).view(len(hidden), -1, decoder.head_size)
         of_keys, of_values = decoder.heads, decoder.heads + decoder.kv_heads  # where they begin
         queries = self._turned(_normed(layer.query_norm, heads[:, :of_keys].float()), turn).to(self._dtype)
         keys = self._turned(_normed(layer.key_norm, heads[:, of_keys:of_values].float()), turn).to(self._dtype)
         values = heads[:, of_values:]
         found = torch.cat([part.attend(index, layer.window, queries[part.rows], keys[part.rows], values[part.rows])
                            for part in parts])
-        return _normed(layer.post_attention_norm, functional.linear(found, layer.out.weight, layer.out.bias).float())
+        return _normed(layer.post_attention_norm, _product(layer.out, adapted.out, found, chosen).float())
 
-    def _fed_forward(self, layer: _Layer, normed: torch.Tensor) -> torch.Tensor:
+    def _fed_forward(self, index: int, normed: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """Returns what a layer's feed-forward part adds to the residual stream, [rows, hidden]."""
-        wide = functional.linear(normed.to(self._dtype), layer.up.weight, layer.up.bias)
+        layer, adapted = self._layers[index], self._adapted[index]
+        wide = _product(layer.up, adapted.up, normed.to(self._dtype), chosen)
         if layer.is_gated:
             gate, up = wide.chunk(2, -1)
             wide = _activated(gate, self._decoder.activation) * up
         else:
             wide = _activated(wide, self._decoder.activation)
-        return _normed(layer.post_mlp_norm, functional.linear(wide, layer.down.weight, layer.down.bias).float())
+        return _normed(layer.post_mlp_norm, _product(layer.down, adapted.down, wide, chosen).float())
 
     def _turned(self, heads: torch.Tensor, turn: Sequence[torch.Tensor] | None) -> torch.Tensor:
         """Returns heads [rows, heads, head size] with rotary embedding."""
@@ -123,6 +135,11 @@ class DeviceModel:
         pair = first * cosines - second * sines, second * cosines + first * sines
         turned = torch.cat(pair, -1) if in_halves else torch.stack(pair, -1).flatten(-2)
         return torch.cat([turned, heads[..., rotated:]], -1)
+
+
+def _product(affine: Affine, adapted: Stacked | None, rows: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    output = functional.linear(rows, affine.weight, affine.bias)
+    return output if adapted is None else adapted.added_to(output, rows, chosen)
 
 
 def _normed(norm: Norm | None, rows: torch.Tensor) -> torch.Tensor:

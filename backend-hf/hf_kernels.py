@@ -87,6 +87,24 @@ class Decoder(ctypes.Structure):
                 ('embedding_norm', Norm), ('final_norm', Norm), ('head', Linear)]
 
 
+class LowRank(ctypes.Structure):
+    """What an adapter adds to a product."""
+
+    _fields_ = [('down', Linear), ('up', Linear)]
+
+
+class LayerAdapter(ctypes.Structure):
+    """What an adapter adds to a layer."""
+
+    _fields_ = [(name, LowRank) for name in ('qkv', 'out', 'gate', 'up', 'down')]
+
+
+class Group(ctypes.Structure):
+    """The rows of those sequences of a step that have one adapter."""
+
+    _fields_ = [('layer', ctypes.c_void_p), ('row', ctypes.c_int64), ('count', ctypes.c_int64)]
+
+
 class Span(ctypes.Structure):
     """One sequence's share of a step."""
 
@@ -102,12 +120,14 @@ class Kernels:
         self._step = library.sandle_step
         self._step.restype = ctypes.c_int
         self._step.argtypes = [ctypes.POINTER(Decoder), ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(Span),
-                               ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+                               ctypes.c_int, ctypes.POINTER(Group), ctypes.c_int, ctypes.c_void_p, ctypes.c_int64,
+                               ctypes.c_void_p]
 
-    def step(self, decoder: Decoder, tokens: int, rows: int, spans: 'ctypes.Array[Span]', wanted: int,
-             wanted_count: int, logits: int) -> None:
+    def step(self, decoder: Decoder, tokens: int, rows: int, spans: 'ctypes.Array[Span]',
+             groups: 'ctypes.Array[Group]', wanted: int, wanted_count: int, logits: int) -> None:
         """Runs a step; `tokens`, `wanted` and `logits` are addresses. Raises MemoryError."""
-        if self._step(ctypes.byref(decoder), tokens, rows, spans, len(spans), wanted, wanted_count, logits):
+        if self._step(ctypes.byref(decoder), tokens, rows, spans, len(spans), groups, len(groups), wanted,
+                      wanted_count, logits):
             raise MemoryError('not enough memory for a step of the model')
 
 

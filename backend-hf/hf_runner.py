@@ -7,9 +7,11 @@ Knows tensors and slots; knows neither text nor requests. Runs on the engine thr
 import gc
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
+from hf_adapters import Adapter
+from hf_hooks import AdapterHooks
 from transformers import DynamicCache, PreTrainedModel
 
 from sandle.engine.runner import Work
@@ -18,8 +20,9 @@ from sandle.engine.runner import Work
 class HfRunner:
     """See sandle.engine.runner.ModelRunner."""
 
-    def __init__(self, model: PreTrainedModel, slots: int) -> None:
+    def __init__(self, model: PreTrainedModel, slots: int, adapters: Iterable[Adapter] = ()) -> None:
         self._model: PreTrainedModel | None = model
+        self._hooks = AdapterHooks(model, adapters)
         # Offloaded weights are on "meta" between their uses; a model offloaded as a whole takes its input on the CPU.
         self._device = next((parameter.device for parameter in model.parameters() if parameter.device.type != 'meta'),
                             torch.device('cpu'))
@@ -53,6 +56,7 @@ class HfRunner:
 
     def release(self) -> None:
         """See ModelRunner.release."""
+        self._hooks.remove()
         self._model = None
         self._caches = []
         gc.collect()
@@ -69,6 +73,7 @@ class HfRunner:
             start = 0  # what the slot holds was computed for a text on the other side
         self._is_past[work.slot] = length > self._turning_point
         cache.crop(start - cache.get_seq_length())
+        self._hooks.current = work.adapter
         options = {'logits_to_keep': max(work.logits, 1)} if self._keeps_logits else {}
         output = self._model(
             input_ids=torch.tensor([held[start:]], device=self._device),

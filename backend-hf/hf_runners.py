@@ -5,7 +5,7 @@ Knows all runners; knows nothing of files or of the catalog.
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,14 @@ import hf_batched
 import hf_device_attention
 import hf_kernels
 import torch
-from hf_batched import PER_UNIT, BatchedRunner
-from hf_decoder import Decoder, UnknownDecoderError
+from hf_adapters import Adapter
+from hf_batched import BatchedRunner
+from hf_decoder import Decoder, LayerAdapter, UnknownDecoderError
 from hf_device_runner import DeviceRunner
+from hf_hooks import AdapterHooks
+from hf_lora import layer_adapters
 from hf_one_by_one import OneByOne
+from hf_packing import PER_UNIT
 from hf_readers import describe
 from hf_replay import CudaGraphs
 from hf_runner import HfRunner
@@ -44,6 +48,7 @@ class RunnerOptions:
     memory_bytes: int
     bits: int | None = None
     is_batch_invariant: bool = False
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ def make_runner(model: Model, options: RunnerOptions, reload: Callable[[], Model
         return _general(model, options, batched)
     slots = _slots_that_fit(options, batched.slot_bytes)
     dtype = model.dtype
-    probe, expected = _probe(model)
+    probe, expected = _probe(model, options.adapters)
     runner = batched.make(slots)
     deviation = _deviation(runner, probe, expected)
     if deviation <= (MOST_DEVIATION[dtype] if options.bits is None else MOST_DEVIATION_QUANTIZED[options.bits]):
@@ -84,7 +89,7 @@ def _general(model: Model, options: RunnerOptions, reason: str) -> ModelRunner:
     if options.bits is not None and model.device.type == 'cpu':
         raise LoadError(f'This model cannot be loaded with {options.bits}-bit weights on a CPU: {reason}.')
     logger.info('runner: general, one sequence after the other (%s)', reason)
-    return _invariant(HfRunner(model, options.slots), options)
+    return _invariant(HfRunner(model, options.slots, options.adapters), options)
 
 
 def _invariant(runner: ModelRunner, options: RunnerOptions) -> ModelRunner:
@@ -104,23 +109,24 @@ def _choose(model: Model, options: RunnerOptions) -> _Batched | str:
     try:
         kernels = hf_kernels.load() if device.type in KERNEL_DEVICES else None
         decoder = describe(model, options.context_length)
+        adapters = layer_adapters(model, decoder, options.adapters)
     except (UnknownDecoderError, hf_kernels.KernelsError) as error:
         return str(error)
     if kernels is not None:
         return _Batched('batched', hf_batched.cache_bytes(decoder, dtype),
-                        lambda slots: BatchedRunner(decoder, dtype, slots, kernels, options.bits))
+                        lambda slots: BatchedRunner(decoder, dtype, slots, kernels, options.bits, adapters))
     slot_bytes = hf_device_attention.cache_bytes(decoder, dtype)
     if _fitting(options, slot_bytes) < 1:
         return f'a text of {options.context_length} tokens needs {slot_bytes / 2 ** 30:.1f} GiB of cache'
     return _Batched(f'batched on {device}', slot_bytes,
-                    lambda slots: _on_device(decoder, options, dtype, slots, device))
+                    lambda slots: _on_device(decoder, adapters, options, dtype, slots, device))
 
 
-def _on_device(decoder: Decoder, options: RunnerOptions, dtype: torch.dtype, slots: int,
-               device: torch.device) -> ModelRunner:
+def _on_device(decoder: Decoder, adapters: Mapping[str, Sequence[LayerAdapter]], options: RunnerOptions,
+               dtype: torch.dtype, slots: int, device: torch.device) -> ModelRunner:
     records = device.type == 'cuda' and not options.is_batch_invariant
     return DeviceRunner(decoder, dtype, slots, device, CudaGraphs(device) if records else None,
-                        is_alone=options.is_batch_invariant)
+                        is_alone=options.is_batch_invariant, adapters=adapters)
 
 
 def _why_general(model: Model) -> str | None:
@@ -156,29 +162,39 @@ def _slots_that_fit(options: RunnerOptions, slot_bytes: int) -> int:
 
 
 @torch.inference_mode()
-def _probe(model: Model) -> tuple[list[int], torch.Tensor]:
-    """Returns some tokens, and the model's own logits after each of them, [tokens, V]."""
+def _probe(model: Model, adapters: Iterable[Adapter]) -> tuple[list[int], dict[str | None, torch.Tensor]]:
+    """Returns some tokens, and the model's own logits after each, [tokens, V]: without and with each adapter."""
     vocabulary = int(model.get_input_embeddings().weight.shape[0])
     tokens = [(7919 * index + 5) % vocabulary for index in range(sum(PROBE_CHUNKS))]
-    return tokens, model(torch.tensor([tokens], device=model.device)).logits[0].float()
+    hooks = AdapterHooks(model, adapters)
+    expected: dict[str | None, torch.Tensor] = {}
+    for name in (None, *(adapter.name for adapter in adapters)):
+        hooks.current = name
+        expected[name] = model(torch.tensor([tokens], device=model.device)).logits[0].float()
+    hooks.remove()
+    return tokens, expected
 
 
-def _deviation(runner: ModelRunner, probe: list[int], expected: torch.Tensor) -> float:
-    """Returns how far a runner is off; infinity where it cannot compute on its device.
+def _deviation(runner: ModelRunner, probe: list[int], expected: Mapping[str | None, torch.Tensor]) -> float:
+    """Returns how far a runner is off at most; infinity where it cannot compute on its device.
 
-    The probe comes in chunks and in single tokens, all but the first beside another sequence.
+    The probe comes in chunks and in single tokens, all but the first beside another sequence that has no adapter.
     """
-    last, start = runner.slots - 1, 0
-    found = []
     try:
-        for index, count in enumerate(PROBE_CHUNKS):
-            beside = [Work(0, index - 1, probe[:1], 0)] if last and index else []
-            found.append(runner.step([*beside, Work(last, start, probe[start:start + count], count)]))
-            start += count
-        difference = torch.cat(found) - expected
-        return float(difference.square().mean().sqrt() / expected.std().clamp_min(1e-6))
+        return max(_deviation_with(adapter, runner, probe, logits) for adapter, logits in expected.items())
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:  # an operation that PyTorch lacks there
         logger.warning('runner: %s', str(error).partition('\n')[0])
         return math.inf
+
+
+def _deviation_with(adapter: str | None, runner: ModelRunner, probe: list[int], expected: torch.Tensor) -> float:
+    last, start = runner.slots - 1, 0
+    found = []
+    for index, count in enumerate(PROBE_CHUNKS):
+        beside = [Work(0, index - 1, probe[:1], 0)] if last and index else []
+        found.append(runner.step([*beside, Work(last, start, probe[start:start + count], count, adapter)]))
+        start += count
+    difference = torch.cat(found) - expected
+    return float(difference.square().mean().sqrt() / expected.std().clamp_min(1e-6))

@@ -29,7 +29,8 @@ def model_objects(engine: Engine) -> list[protocol.ModelObject]:
 def model_object(info: ModelInfo) -> protocol.ModelObject:
     """Returns a model as the API shows it."""
     return protocol.ModelObject(
-        id=info.id, created=info.created, owned_by=info.owned_by, root=info.id, description=info.description,
+        id=info.id, created=info.created, owned_by=info.owned_by, root=info.parent or info.id,
+        parent=info.parent, description=info.description,
         max_model_len=info.context_length, status=info.status.value, status_message=info.detail,
         capabilities=sorted(info.capabilities))
 

@@ -80,6 +80,19 @@ struct Decoder {
     Linear head;
 };
 
+struct LowRank {  // what an adapter adds to a product of the same input: up(down(input)); no weight: nothing
+    Linear down, up;
+};
+
+struct LayerAdapter {
+    LowRank qkv, out, gate, up, down;
+};
+
+struct Group {  // rows [row, row + count) are those of sequences that have the adapter
+    const LayerAdapter *layer;
+    int64_t row, count;
+};
+
 struct Span {  // one sequence's share of the step: rows [row, row + count) at positions from `start` on
     int32_t slot, start, row, count;
 };
@@ -374,11 +387,11 @@ void quantized_tile_products(const Tiles<Unit> &input, int64_t rows, const Panel
 // Calls each(row, panel, sums of two panels, whether there is only one) for this thread's share of the panels. Without
 // a `gate` the panels are two neighbours of `linear`; with one, the same panel of gate and linear.
 template <class Unit, class Each>
-void multiply(const Tiles<Unit> &input, int64_t rows, const Linear *gate, const Linear &linear, int part, int parts,
+void multiply(const Tiles<Unit> &input, Range rows, const Linear *gate, const Linear &linear, int part, int parts,
               Each each) {
-    const int64_t count = linear.columns / LANES, tiles = (rows + TILE - 1) / TILE;
+    const int64_t count = linear.columns / LANES, tiles = (rows.end + TILE - 1) / TILE;
     const Range mine = share(gate ? count : (count + 1) / 2, part, parts);
-    for (int64_t block = 0; block < tiles; block += BLOCK_TILES) {
+    for (int64_t block = rows.begin / TILE; block < tiles; block += BLOCK_TILES) {
         const int64_t end = std::min(block + BLOCK_TILES, tiles);
         for (int64_t index = mine.begin; index < mine.end; index++) {
             const int64_t panel = gate ? index : 2 * index;
@@ -386,9 +399,9 @@ void multiply(const Tiles<Unit> &input, int64_t rows, const Linear *gate, const 
             const int64_t other = gate || is_single ? panel : panel + 1;
             const Panels panels{gate ? gate : &linear, &linear, panel, other, is_single};
             vfloat sums[BLOCK_TILES][TILE][2];
-            if (linear.scales) quantized_tile_products(input, rows, panels, block, end, sums);
-            else tile_products(input, rows, panels, block, end, sums);
-            for (int64_t row = block * TILE; row < std::min(end * TILE, rows); row++)
+            if (linear.scales) quantized_tile_products(input, rows.end, panels, block, end, sums);
+            else tile_products(input, rows.end, panels, block, end, sums);
+            for (int64_t row = std::max(block * TILE, rows.begin); row < std::min(end * TILE, rows.end); row++)
                 each(row, panel, sums[row / TILE - block][row % TILE], is_single);
         }
     }
@@ -398,14 +411,27 @@ inline vfloat biased(const Linear &linear, int64_t panel, vfloat sum) {
     return linear.bias ? sum + load(linear.bias + panel * LANES) : sum;
 }
 
-// linear(input) into `to` [rows][stride], added to what is there or in its place.
+// What adapters add to a product's rows from `first_row` on: values [rows][stride].
+struct Added {
+    int64_t first_row;
+    const float *values;
+    int64_t stride;
+
+    vfloat to(vfloat sum, int64_t row, int64_t panel) const {
+        return row < first_row ? sum : sum + load(values + row * stride + panel * LANES);
+    }
+};
+
+constexpr Added NOTHING{INT64_MAX, nullptr, 0};
+
+// linear(input), and what adapters add to it, into `to` [rows][stride]: added to what is there or in its place.
 template <class Unit>
-void multiply_into(const Tiles<Unit> &input, int64_t rows, const Linear &linear, float *to, int64_t stride,
-                   bool is_added, int part, int parts) {
+void multiply_into(const Tiles<Unit> &input, Range rows, const Linear &linear, float *to, int64_t stride,
+                   bool is_added, const Added &added, int part, int parts) {
     multiply(input, rows, nullptr, linear, part, parts, [&](int64_t row, int64_t panel, vfloat *sums, bool is_single) {
         for (int p = 0; p < (is_single ? 1 : 2); p++) {
             float *place = to + row * stride + (panel + p) * LANES;
-            const vfloat value = biased(linear, panel + p, sums[p]);
+            const vfloat value = added.to(biased(linear, panel + p, sums[p]), row, panel + p);
             store(place, is_added ? load(place) + value : value);
         }
     });
@@ -471,6 +497,10 @@ template <class Unit> struct Step {
     float *hidden, *projected, *aside;  // [rows][hidden], [rows][q + k + v], [rows][hidden]
     Stored *queries;  // [rows][heads][padded head size]
     Tiles<Unit> input, second_input, attended, inner;
+    const Group *groups;  // in the order of their rows, which are the last ones
+    int group_count;
+    Tiles<Unit> low;
+    float *added, *second_added;  // [rows][columns of the widest product]
     std::atomic<int64_t> next_task[2];
 
     int position(int64_t row) const { return spans[span_of[row]].start + int(row) - spans[span_of[row]].row; }
@@ -652,29 +682,64 @@ template <class Unit> struct Step {
         }
     }
 
+    // What the adapters add to linear(from) in layer `index`, in `to`. Threads meet before and after.
+    Added adapt(LowRank LayerAdapter::*which, int index, const Tiles<Unit> &from, const Linear &linear, float *to,
+                int part, int parts) {
+        if (!group_count) return NOTHING;
+        for (int g = 0; g < group_count; g++) {
+            const LowRank &pair = groups[g].layer[index].*which;
+            if (!pair.down.weight) continue;
+            multiply(from, rows_of(groups[g]), nullptr, pair.down, part, parts,
+                     [&](int64_t row, int64_t panel, vfloat *sums, bool is_single) {
+                         for (int p = 0; p < (is_single ? 1 : 2); p++) low.set(row, (panel + p) * LANES, sums[p]);
+                     });
+        }
+#pragma omp barrier
+        for (int g = 0; g < group_count; g++) {
+            const LowRank &pair = groups[g].layer[index].*which;
+            const Range of_group = rows_of(groups[g]), mine = share(groups[g].count, part, parts);
+            if (pair.down.weight)
+                multiply_into(low, of_group, pair.up, to, linear.columns, false, NOTHING, part, parts);
+            else
+                std::fill(to + (of_group.begin + mine.begin) * linear.columns,
+                          to + (of_group.begin + mine.end) * linear.columns, 0.0f);
+        }
+#pragma omp barrier
+        return {groups[0].row, to, linear.columns};
+    }
+
+    static Range rows_of(const Group &group) { return {group.row, group.row + group.count}; }
+
     // The feed-forward part of a layer up to its inner activations.
-    void widen(const Layer &layer, const Tiles<Unit> &from, int part, int parts) {
+    void widen(const Layer &layer, int index, const Tiles<Unit> &from, int part, int parts) {
         const bool is_gated = layer.gate.weight != nullptr;
-        multiply(from, rows, is_gated ? &layer.gate : nullptr, layer.up, part, parts,
+        const Added to_up = adapt(&LayerAdapter::up, index, from, layer.up, added, part, parts);
+        const Added to_gate = is_gated
+            ? adapt(&LayerAdapter::gate, index, from, layer.gate, second_added, part, parts) : NOTHING;
+        multiply(from, Range{0, rows}, is_gated ? &layer.gate : nullptr, layer.up, part, parts,
                  [&](int64_t row, int64_t panel, vfloat *sums, bool is_single) {
                      if (is_gated) {
-                         const vfloat value = activated(biased(layer.gate, panel, sums[0]), model.activation) *
-                                              biased(layer.up, panel, sums[1]);
+                         const vfloat gate = to_gate.to(biased(layer.gate, panel, sums[0]), row, panel);
+                         const vfloat value = activated(gate, model.activation) *
+                                              to_up.to(biased(layer.up, panel, sums[1]), row, panel);
                          inner.set(row, panel * LANES, value);
                          return;
                      }
                      for (int p = 0; p < (is_single ? 1 : 2); p++) {
-                         const vfloat value = activated(biased(layer.up, panel + p, sums[p]), model.activation);
+                         const vfloat up = to_up.to(biased(layer.up, panel + p, sums[p]), row, panel + p);
+                         const vfloat value = activated(up, model.activation);
                          inner.set(row, (panel + p) * LANES, value);
                      }
                  });
     }
 
     // linear(from) is added to the residual stream, through a norm where the model has one there.
-    void add(const Linear &linear, const Tiles<Unit> &from, const Normalizer &post, int part, int parts, Range mine) {
+    void add(const Linear &linear, const Tiles<Unit> &from, const Normalizer &post, const Added &of_adapters, int part,
+             int parts, Range mine) {
         const bool is_direct = post.kind == NO_NORM && linear.columns == model.hidden;
         const int64_t stride = is_direct ? model.hidden : linear.columns;
-        multiply_into(from, rows, linear, is_direct ? hidden : aside, stride, is_direct, part, parts);
+        multiply_into(from, Range{0, rows}, linear, is_direct ? hidden : aside, stride, is_direct, of_adapters, part,
+                      parts);
 #pragma omp barrier
         if (is_direct) return;
         for (int64_t row = mine.begin; row < mine.end; row++) {
@@ -693,21 +758,24 @@ template <class Unit> struct Step {
                 normalize_into(layer.mlp_norm, hidden + row * model.hidden, model.hidden, row, second_input);
         }
 #pragma omp barrier
-        multiply_into(input, rows, layer.qkv, projected, layer.qkv.columns, false, part, parts);
+        const Added to_qkv = adapt(&LayerAdapter::qkv, index, input, layer.qkv, added, part, parts);
+        multiply_into(input, Range{0, rows}, layer.qkv, projected, layer.qkv.columns, false, to_qkv, part, parts);
 #pragma omp barrier
         for (int64_t row = mine.begin; row < mine.end; row++) place(layer, row);
         if (part == 0) next_task[(index + 1) % 2] = 0;
 #pragma omp barrier
         attend_all(layer, next_task[index % 2], tile, scores, weights);
 #pragma omp barrier
-        add(layer.out, attended, layer.post_attention_norm, part, parts, mine);
+        const Added to_out = adapt(&LayerAdapter::out, index, attended, layer.out, added, part, parts);
+        add(layer.out, attended, layer.post_attention_norm, to_out, part, parts, mine);
         if (!model.is_parallel)
             for (int64_t row = mine.begin; row < mine.end; row++)
                 normalize_into(layer.mlp_norm, hidden + row * model.hidden, model.hidden, row, input);
 #pragma omp barrier
-        widen(layer, model.is_parallel ? second_input : input, part, parts);
+        widen(layer, index, model.is_parallel ? second_input : input, part, parts);
 #pragma omp barrier
-        add(layer.down, inner, layer.post_mlp_norm, part, parts, mine);
+        const Added to_down = adapt(&LayerAdapter::down, index, inner, layer.down, added, part, parts);
+        add(layer.down, inner, layer.post_mlp_norm, to_down, part, parts, mine);
     }
 
     void run(const int64_t *wanted, int64_t wanted_count, float *logits, int64_t longest) {
@@ -728,7 +796,8 @@ template <class Unit> struct Step {
             for (int64_t i = results.begin; i < results.end; i++)
                 normalize_into(model.final_norm, hidden + wanted[i] * model.hidden, model.hidden, i, input);
 #pragma omp barrier
-            multiply_into(input, wanted_count, model.head, logits, model.head.columns, false, part, parts);
+            multiply_into(input, Range{0, wanted_count}, model.head, logits, model.head.columns, false, NOTHING, part,
+                          parts);
             if (model.logit_cap > 0) {
 #pragma omp barrier
                 for (int64_t i = results.begin; i < results.end; i++)
@@ -755,13 +824,32 @@ struct Scratch {  // freed on every way out
     ~Scratch() { free(memory); }
 };
 
+// The columns of the widest product that adapters work on, and the largest rank of theirs; 0 without adapters.
+struct Widths {
+    int64_t columns = 0, rank = 0;
+
+    Widths(const Decoder &model, const Group *groups, int group_count) {
+        if (!group_count) return;
+        const Layer &layer = model.layer[0];
+        for (const Linear *linear : {&layer.qkv, &layer.out, &layer.gate, &layer.up, &layer.down})
+            columns = std::max(columns, linear->columns);
+        for (int g = 0; g < group_count; g++)
+            for (int i = 0; i < model.layers; i++) {
+                const LayerAdapter &own = groups[g].layer[i];
+                for (const LowRank *pair : {&own.qkv, &own.out, &own.gate, &own.up, &own.down})
+                    rank = std::max(rank, pair->down.columns);
+            }
+    }
+};
+
 template <class Unit>
 int run_step(const Decoder &model, const int64_t *tokens, int64_t rows, const Span *spans, int span_count,
-             const int64_t *wanted, int64_t wanted_count, float *logits) {
+             const Group *groups, int group_count, const int64_t *wanted, int64_t wanted_count, float *logits) {
     typedef typename Of<Unit>::Stored Stored;
     const Layer &layer = model.layer[0];
     const int64_t padded = (std::max(rows, wanted_count) + TILE - 1) / TILE * TILE, unit = Of<Unit>::PER_UNIT;
-    Scratch memory[9];
+    const Widths widths(model, groups, group_count);
+    Scratch memory[12];
     const auto tiles = [&](Scratch &scratch, int64_t depth) {
         return Tiles<Unit>{scratch.get<Unit>(padded * (depth / unit)), depth / unit};
     };
@@ -777,7 +865,9 @@ int run_step(const Decoder &model, const int64_t *tokens, int64_t rows, const Sp
                     memory[3].get<float>(rows * layer.out.columns),
                     memory[4].get<Stored>(rows * model.heads * model.padded_head_size),
                     tiles(memory[5], layer.qkv.depth), tiles(memory[6], layer.up.depth),
-                    tiles(memory[7], layer.out.depth), tiles(memory[8], layer.down.depth), {}};
+                    tiles(memory[7], layer.out.depth), tiles(memory[8], layer.down.depth), groups, group_count,
+                    tiles(memory[9], widths.rank), memory[10].get<float>(rows * widths.columns),
+                    memory[11].get<float>(rows * widths.columns), {}};
     for (const Scratch &scratch : memory)
         if (!scratch.memory) return 1;
     step.run(wanted, wanted_count, logits, longest);
@@ -787,10 +877,12 @@ int run_step(const Decoder &model, const int64_t *tokens, int64_t rows, const Sp
 }  // namespace
 
 // Returns 0, or 1 where there is not enough memory. `tokens` [rows]; `wanted` [wanted_count] holds the rows whose
-// logits go to `logits` [wanted_count][head.columns].
+// logits go to `logits` [wanted_count][head.columns]. The rows of `groups` are the last ones, group after group.
 extern "C" int sandle_step(const Decoder *model, const int64_t *tokens, int64_t rows, const Span *spans, int span_count,
-                           const int64_t *wanted, int64_t wanted_count, float *logits) {
+                           const Group *groups, int group_count, const int64_t *wanted, int64_t wanted_count,
+                           float *logits) {
     return model->is_float32
-        ? run_step<float>(*model, tokens, rows, spans, span_count, wanted, wanted_count, logits)
-        : run_step<uint32_t>(*model, tokens, rows, spans, span_count, wanted, wanted_count, logits);
+        ? run_step<float>(*model, tokens, rows, spans, span_count, groups, group_count, wanted, wanted_count, logits)
+        : run_step<uint32_t>(*model, tokens, rows, spans, span_count, groups, group_count, wanted, wanted_count,
+                             logits);
 }

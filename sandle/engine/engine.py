@@ -32,7 +32,8 @@ class ModelStatus(enum.Enum):
 class ModelInfo:
     """A model on offer.
 
-    `context_length` is None until it is known; `detail` says how far a load is, or why it failed.
+    `context_length` is None until it is known; `detail` says how far a load is, or why it failed. An adapter has a
+    `parent`: the model that it is loaded with.
     """
 
     id: str
@@ -43,6 +44,7 @@ class ModelInfo:
     capabilities: frozenset[str]
     context_length: int | None = None
     detail: str | None = None
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ class EngineLoop:
         for ids in prompts:
             model.check_length(len(ids), request.params.max_tokens)
         self._check_bias(request, model.tokenizer)
-        handle = _handle(request, prompts, model,
+        handle = _handle(request, prompts, model, self._residency.adapter(request.model),
                          RequestHandle(prompts, lambda gone: self._inbox.put(Cancel(gone)), self._recorder))
         if request.grammar is not None:
             begin = self._grammars_of(model.tokenizer).compile(request.grammar)
@@ -230,13 +230,14 @@ def _prompt_ids(prompt: str | tuple[int, ...], request: GenerationRequest, token
 
 
 def _handle(request: GenerationRequest, prompts: tuple[tuple[int, ...], ...], model: TextModel,
-            handle: RequestHandle) -> RequestHandle:
+            adapter: str | None, handle: RequestHandle) -> RequestHandle:
     """Returns the handle of a request, with an answer to be for each candidate of each prompt."""
     seed = secrets.randbits(63) if request.params.seed is None else request.params.seed
     for choice in range(len(prompts) * request.candidates):
         prompt, candidate = divmod(choice, request.candidates)
         sequence = Sequence(list(prompts[prompt]), len(prompts[prompt]), request.params, (seed, prompt, candidate),
-                            scores_prompt=request.echo and request.params.logprobs is not None, user=request.user)
+                            scores_prompt=request.echo and request.params.logprobs is not None, user=request.user,
+                            adapter=adapter)
         handle.answers.append(Answer(sequence, handle, choice, request, model.tokenizer,
                                      Detokenizer(model.strips_first_space)))
     return handle

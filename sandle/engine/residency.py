@@ -1,7 +1,7 @@
 """Which of the models on offer is in memory, which one is wanted there, and how each of them stands.
 
-One model is resident at a time. Asked by HTTP threads, changed by the engine thread (the one thread that uses the
-model); a lock guards what both touch.
+One model is resident at a time, together with its adapters, which stand as it stands. Asked by HTTP threads, changed by
+the engine thread (the one thread that uses the model); a lock guards what both touch.
 """
 
 import logging
@@ -42,6 +42,7 @@ class Residency(Generic[Model]):
         self._loader = loader
         self._preload = preload
         self._lock = threading.Lock()
+        self._bases = {info.id: info.parent or info.id for info in models}
         self._loaded: Model | None = None
         self._loaded_id: str | None = None
         self._wanted: str | None = preload
@@ -53,6 +54,10 @@ class Residency(Generic[Model]):
         """Returns every model on offer. Any thread."""
         with self._lock:
             return list(self._models.values())
+
+    def adapter(self, model: str) -> str | None:
+        """Returns what its parent must have for a model on offer: an adapter of the model's own id, or none."""
+        return None if self._bases[model] == model else model
 
     def is_ready(self) -> bool:
         """Returns whether a model is in memory. Any thread."""
@@ -67,17 +72,18 @@ class Residency(Generic[Model]):
             if model not in self._models:
                 raise errors.ModelNotFoundError(model)
             now_s = time.monotonic()
-            if self._loaded is not None and self._loaded_id == model and self._wanted is None:
+            base = self._bases[model]
+            if self._loaded is not None and self._loaded_id == base and self._wanted is None:
                 self._unused_until_s = 0.0
                 return self._loaded
-            failure = self._failures.get(model)
+            failure = self._failures.get(base)
             if failure is not None and now_s < failure.retry_at_s:
                 raise errors.UnavailableError(f'The model {model!r} could not be loaded: {failure.cause}',
                                               retry_after_s=int(failure.retry_at_s - now_s) + 1)
             if self._wanted is None and now_s >= self._unused_until_s:
-                self._want(model)
+                self._want(base)
             raise errors.ModelLoadingError(
-                f'The model {model!r} is being loaded. Please try again shortly.' if self._wanted == model else
+                f'The model {model!r} is being loaded. Please try again shortly.' if self._wanted == base else
                 f'The model {model!r} is not loaded, and must wait for another one. Please try again shortly.',
                 retry_after_s=LOADING_RETRY_AFTER_S)
 
@@ -129,7 +135,9 @@ class Residency(Generic[Model]):
         self._update(model, status=ModelStatus.LOADING)
 
     def _update(self, model: str, *, status: ModelStatus, detail: str | None = None) -> None:
-        self._models[model] = replace(self._models[model], status=status, detail=detail)
+        for member, base in self._bases.items():
+            if base == model:
+                self._models[member] = replace(self._models[member], status=status, detail=detail)
 
     def _reporter(self, model: str) -> Callable[[str], None]:
         def report(progress: str) -> None:
@@ -143,9 +151,11 @@ class Residency(Generic[Model]):
             self._loaded, self._loaded_id, self._wanted = loaded, model, None
             self._unused_until_s = 0.0 if model == self._preload else time.monotonic() + UNUSED_FOR_S
             self._update(model, status=ModelStatus.READY)
-            info = self._models[model]
-            self._models[model] = replace(info, context_length=loaded.context_length,
-                                          capabilities=(info.capabilities | loaded.capabilities) - loaded.lacks)
+            for info in list(self._models.values()):
+                if self._bases[info.id] == model:
+                    self._models[info.id] = replace(
+                        info, context_length=loaded.context_length,
+                        capabilities=(info.capabilities | loaded.capabilities) - loaded.lacks)
 
     def _failed(self, model: str, previous: str | None, cause: str) -> None:
         with self._lock:

@@ -26,13 +26,15 @@ class Work:
     """One sequence's share of a step: `tokens` go into `slot` from position `start` on.
 
     Whatever the slot holds from `start` on is overwritten. The logits after the last `logits` of the tokens are wanted:
-    0 in the middle of a prompt, 1 where a token is to be chosen, all of them where a prompt is scored.
+    0 in the middle of a prompt, 1 where a token is to be chosen, all of them where a prompt is scored. `adapter` names
+    the adapter that the model is to have for this sequence, if any: for all of what the slot holds.
     """
 
     slot: int
     start: int
     tokens: Sequence[int]
     logits: int
+    adapter: str | None = None
 
 
 class ModelRunner(Protocol):

@@ -102,7 +102,7 @@ class Scheduler:
         is_last = end == len(sequence.tokens)
         wants_all = sequence.scores_prompt and start < sequence.prompt_length
         plan.sequences.append(sequence)
-        plan.work.append(Work(sequence.slot, start, tokens, count if wants_all else int(is_last)))
+        plan.work.append(Work(sequence.slot, start, tokens, count if wants_all else int(is_last), sequence.adapter))
         sequence.computed = end
 
     def _admit(self) -> None:
@@ -134,7 +134,8 @@ class Scheduler:
             return  # it computes all of it by itself
         worth = held + MIN_GAIN
         for other in earlier:
-            if other.slot is not None and other.computed < other.prompt_length:
+            is_ahead = other.slot is not None and other.computed < other.prompt_length
+            if is_ahead and other.adapter == sequence.adapter:
                 shared = shared_prefix(other.tokens, sequence.tokens)
                 if shared >= max(worth, other.computed + 1):
                     sequence.leader, sequence.awaited, worth = other, shared, shared + 1

@@ -20,8 +20,9 @@ class Sequence:
 
     `tokens` holds the prompt and then what was generated; the first `computed` of them are in the slot;
     `computed_at_start` were there already when it got the slot. `noise_key` tells the sequences of one seed apart. A
-    sequence that `scores_prompt` needs the logits of its whole prompt. `user` is whose it is, for fairness. One that
-    waits without a slot until its `leader` has computed `awaited` tokens, which both share, is following.
+    sequence that `scores_prompt` needs the logits of its whole prompt. `user` is whose it is, for fairness;
+    `adapter` the one that the model has for it. One that waits without a slot until its `leader` has computed `awaited`
+    tokens, which both share, is following.
     """
 
     tokens: list[int]
@@ -30,6 +31,7 @@ class Sequence:
     noise_key: tuple[int, int, int]
     scores_prompt: bool = False
     user: str | None = None
+    adapter: str | None = None
     status: Status = Status.WAITING
     slot: int | None = None
     computed: int = 0

@@ -19,9 +19,13 @@ class Copy:
 
 @dataclass(slots=True)
 class Slot:
-    """The tokens computed in a slot, whose prefix a later sequence may reuse, who uses it, and in which step it was."""
+    """The tokens computed in a slot, whose prefix a later sequence may reuse, who uses it, and in which step it was.
+
+    They were computed with an `adapter`, or with none, and are of no use to who has another one.
+    """
 
     tokens: list[int] = field(default_factory=list)
+    adapter: str | None = None
     sequence: Sequence | None = None
     last_used: int = 0
 
@@ -40,7 +44,8 @@ class SlotTable:
 
         None where its prompt is scored: then it needs the logits of all of them, so it computes them.
         """
-        return [0 if sequence.scores_prompt else shared_prefix(slot.tokens, sequence.tokens) for slot in self._slots]
+        return [0 if sequence.scores_prompt or slot.adapter != sequence.adapter
+                else shared_prefix(slot.tokens, sequence.tokens) for slot in self._slots]
 
     def place(self, sequence: Sequence, shared: Many[int]) -> Copy | None:
         """Gives a sequence a free slot, with as much of its prompt as any slot holds; some slot must be free.
@@ -60,6 +65,7 @@ class SlotTable:
         sequence.computed = sequence.computed_at_start = shared[source if is_worth_it else target]
         slot = self._slots[target]
         slot.tokens = sequence.tokens[:sequence.computed]
+        slot.adapter = sequence.adapter
         slot.sequence = sequence
         return Copy(source, target, sequence.computed) if is_worth_it else None
 

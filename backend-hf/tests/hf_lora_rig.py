@@ -1,0 +1,31 @@
+"""Adapters that peft makes for the small random models, and what peft itself computes with them."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+
+Config = Any  # peft's classes are typed only in part
+
+
+def make_adapter(model: Any, folder: Path, seed: int, **settings: Any) -> Any:
+    """Saves an adapter with every number drawn; returns peft's model with it, a copy."""
+    torch.manual_seed(seed)
+    config = peft.LoraConfig(**({'r': 4, 'lora_alpha': 16, 'target_modules': 'all-linear'} | settings))
+    adapted: Any = peft.get_peft_model(copy.deepcopy(model), config)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if 'lora_' in name:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4)
+    adapted.save_pretrained(folder)
+    return adapted.eval()
+
+
+@torch.inference_mode()
+def peft_logits(adapted: Any, tokens: list[int]) -> torch.Tensor:
+    """Returns [tokens, V]."""
+    logits: torch.Tensor = adapted(torch.tensor([tokens])).logits[0]
+    return logits.float()
