@@ -26,8 +26,8 @@ TENSOR = re.compile(r'(?P<module>.+)\.lora_(?P<side>[AB])\.(?P<kind>weight|bias)
 # What says how an adapter was trained, where it came from, or what is seen from the tensors themselves.
 OF_NO_CONCERN = frozenset({
     'auto_mapping', 'base_model_name_or_path', 'revision', 'inference_mode', 'peft_version', 'task_type',
-    'lora_dropout', 'target_modules', 'exclude_modules', 'layers_to_transform', 'layers_pattern', 'fan_in_fan_out', 'lora_bias',
-    'megatron_core', 'qalora_group_size', 'runtime_config', 'loftq_config', 'eva_config'})
+    'lora_dropout', 'target_modules', 'exclude_modules', 'layers_to_transform', 'layers_pattern', 'fan_in_fan_out',
+    'lora_bias', 'megatron_core', 'qalora_group_size', 'runtime_config', 'loftq_config', 'eva_config'})
 READ_HERE = frozenset({'peft_type', 'r', 'lora_alpha', 'use_rslora', 'bias', 'init_lora_weights'})
 STARTS = (True, False, None, 'gaussian', 'eva', 'orthogonal')  # the others change the weights of the model, too
 

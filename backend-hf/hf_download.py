@@ -4,35 +4,27 @@ What is in the cache whole is used as it is and nobody is asked, so that a start
 models.json, or empty the cache, to have another version. Knows the Hub; knows nothing of what is in the files.
 """
 
-import logging
 import shutil
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx2
 from huggingface_hub import HfApi, constants, errors, file_download, snapshot_download
 from huggingface_hub.utils._validators import validate_repo_id
-from huggingface_hub.utils.tqdm import tqdm as HubBar
+from hf_progress import Report, progress_class
 
 from sandle import checkpoint
 from sandle.checkpoint import gib
 from sandle.engine.runner import LoadError
 
-logger = logging.getLogger(__name__)
-
 Result = TypeVar('Result')
-Report = Callable[[str], None]
 
 SMALL_FILES = frozenset({'.json', '.model', '.txt', '.jinja', '.tiktoken'})
 ASK_TIMEOUT_S = 8.0  # for the Hub to say what a repository holds; name resolution has no limit of its own
 CONNECT_TIMEOUT_S = 5.0
-REPORT_INTERVAL_S = 1.0
-LOG_INTERVAL_S = 10.0
-BYTES_BAR = 'huggingface_hub.snapshot_download'  # the client's name of its bar of bytes on disk
 CONVERSION_AUTHOR = 'SFconvertbot'  # the Hub's own service that offers safetensors as a pull request
 UNREACHABLE = (httpx2.TransportError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, TimeoutError)
 
@@ -49,16 +41,36 @@ class Source:
 def fetch(repo: str, revision: str | None, report: Report) -> Path:
     """Returns the folder with a repository's files, after downloading what is missing. Raises LoadError.
 
-    `report` is told bytes, total and rate about once a second.
+    `report` is told how far it has come about once a second.
     """
+    return _fetch(repo, revision, report, lambda: find_cached(repo, revision), lambda: _find_source(repo, revision),
+                  _download)
+
+
+def fetch_files(repo: str, revision: str | None, names: Iterable[str], report: Report) -> Path:
+    """Returns a folder with those files of a repository that it has, after downloading what is missing.
+
+    Files that are there once are taken to be all. Raises LoadError; `report` as for `fetch`.
+    """
+    wanted = list(names)
+
+    def cached() -> Path | None:
+        folder = _cached_folder(repo, revision or 'main', wanted)
+        return folder if folder is not None and any((folder / name).is_file() for name in wanted) else None
+
+    return _fetch(repo, revision, report, cached, lambda: _list(HfApi(), repo, revision or 'main'),
+                  lambda source, told: _snapshot(source, [name for name in wanted if name in source.files], told))
+
+
+def _fetch(repo: str, revision: str | None, report: Report, find: Callable[[], Path | None],
+           ask: Callable[[], Source], download: Callable[[Source, Report], Path]) -> Path:
     try:
         validate_repo_id(repo)
-        cached = find_cached(repo, revision)
+        cached = find()
         if cached is not None:
             return cached
         report('asking the Hub for the list of files')
-        source = within(ASK_TIMEOUT_S, lambda: _find_source(repo, revision))
-        return _download(source, report)
+        return download(within(ASK_TIMEOUT_S, ask), report)
     except (*UNREACHABLE, errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
         raise _load_error(repo, revision, error) from error
 
@@ -66,14 +78,21 @@ def fetch(repo: str, revision: str | None, report: Report) -> Path:
 def find_cached(repo: str, revision: str | None) -> Path | None:
     """Returns the folder of the Hub's cache that holds a repository's files, if it is there and whole."""
     for candidate in [revision] if revision is not None else ['main', *_cached_conversions(repo)]:
+        folder = _cached_folder(repo, candidate, ['config.json'])
         try:
-            folder = Path(snapshot_download(repo, revision=candidate, allow_patterns=['config.json'],
-                                            local_files_only=True))
-            checkpoint.weight_files(folder)
-        except (errors.LocalEntryNotFoundError, LoadError):
+            if folder is not None:
+                checkpoint.weight_files(folder)
+                return folder
+        except LoadError:
             continue
-        return folder
     return None
+
+
+def _cached_folder(repo: str, revision: str, names: list[str]) -> Path | None:
+    try:
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=names, local_files_only=True))
+    except errors.LocalEntryNotFoundError:
+        return None
 
 
 def within(timeout_s: float, work: Callable[[], Result]) -> Result:
@@ -129,7 +148,7 @@ def _download(source: Source, report: Report) -> Path:
 def _snapshot(source: Source, names: list[str], report: Report) -> Path:
     size = sum(source.files.get(name, 0) for name in names)
     _check_disk(source.repo, size)
-    progress = _progress_class(source.repo, size, report)
+    progress = progress_class(source.repo, size, report)
     return Path(snapshot_download(source.repo, revision=source.revision, allow_patterns=names,
                                   etag_timeout=CONNECT_TIMEOUT_S, tqdm_class=progress))
 
@@ -186,33 +205,3 @@ def _load_error(repo: str, revision: str | None, error: Exception) -> LoadError:
         case _:
             cause = (str(error).splitlines() or [type(error).__name__])[0]
             return LoadError(f'The model {repo!r} cannot be stored in {constants.HF_HUB_CACHE}: {cause}')
-
-
-def _progress_class(repo: str, total: int, report: Report) -> type[HubBar]:
-    """Returns a class that the Hub's client uses for its progress bars, and that tells `report` and the log instead."""
-
-    class Progress(HubBar):
-        """Draws nothing. Of the client's bars, the one that counts bytes written to disk is told."""
-
-        started_s = time.monotonic()
-        reported_s = logged_s = 0.0
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: the client's and tqdm's arguments, passed on
-            self._is_told = kwargs.get('name') == BYTES_BAR
-            self._done = 0
-            super().__init__(*args, **kwargs | {'disable': True})  # type: ignore[no-untyped-call]  # tqdm has no types
-
-        def update(self, n: float | None = 1) -> None:
-            self._done += int(n or 0)
-            now_s = time.monotonic()
-            if not self._is_told or now_s - Progress.reported_s < REPORT_INTERVAL_S:
-                return
-            Progress.reported_s = now_s
-            rate = self._done / max(now_s - Progress.started_s, 0.001)
-            line = f'downloading: {gib(self._done)} of {gib(total)}, {rate / 2 ** 20:.1f} MiB/s'
-            report(line)
-            if now_s - Progress.logged_s >= LOG_INTERVAL_S:
-                Progress.logged_s = now_s
-                logger.info('%s: %s', repo, line)
-
-    return Progress

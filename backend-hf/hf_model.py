@@ -5,26 +5,28 @@ transformers; knows nothing of requests. Runs on the engine thread.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from hf_adapters import CONFIG as ADAPTER_CONFIG
+from hf_adapters import WEIGHTS as ADAPTER_WEIGHTS
+from hf_adapters import read_adapter
 from hf_device import Hardware, available_memory, choose_dtype, roomiest_gpu
-from hf_download import fetch
+from hf_download import fetch, fetch_files
+from hf_progress import Report
 from hf_runners import RunnerOptions, make_runner
 from hf_tokenizer import HfTokenizer, SpecialIds
 
-from sandle.catalog import CatalogEntry
+from sandle.catalog import CatalogEntry, Source
 from sandle.checkpoint import Checkpoint, gib, inspect
 from sandle.engine.runner import LoadedModel, LoadError
 from sandle.memory import main_memory
 
 logger = logging.getLogger(__name__)
-
-Report = Callable[[str], None]
 
 FROM_FOLDER = {'local_files_only': True, 'trust_remote_code': False}
 CONTEXT_KEYS = ('max_position_embeddings', 'n_positions', 'max_sequence_length', 'max_seq_len', 'seq_length', 'n_ctx')
@@ -65,8 +67,9 @@ class HfLoader:
             assert entry.repo is not None, 'an entry has a path or a repo'
             folder = fetch(entry.repo, entry.revision, report)
         checkpoint = inspect(folder)
+        adapters = {adapter.id: adapter_folder(adapter, report) for adapter in entry.adapters}
         try:
-            return self._load(checkpoint, report)
+            return self._load(checkpoint, adapters, report)
         except LoadError:
             raise
         except (MemoryError, torch.OutOfMemoryError) as error:
@@ -76,7 +79,7 @@ class HfLoader:
             logger.debug('loading %s failed', folder, exc_info=True)
             raise LoadError(f'{folder} cannot be loaded: {_cause(error)}') from error
 
-    def _load(self, checkpoint: Checkpoint, report: Report) -> LoadedModel:
+    def _load(self, checkpoint: Checkpoint, adapter_folders: Mapping[str, Path], report: Report) -> LoadedModel:
         options = self._options
         config = transformers.AutoConfig.from_pretrained(checkpoint.folder, **FROM_FOLDER)
         # Never what the file says: it may name code on the Hub. The fast kernels leave out the capping of scores.
@@ -106,10 +109,11 @@ class HfLoader:
                     checkpoint.parameters / 1e6,
                     str(dtype).removeprefix('torch.') if options.bits is None else f'int{options.bits}',
                     options.device, context_length)
+        adapters = tuple(read_adapter(name, folder, model) for name, folder in adapter_folders.items())
         report('preparing the weights')
         memory = int(available_memory(str(model.device), self._hardware))
         runner = make_runner(model, RunnerOptions(options.slots, context_length, memory, options.bits,
-                                                  options.is_batch_invariant), read)
+                                                  options.is_batch_invariant, adapters), read)
         return LoadedModel(runner, tokenizer, context_length)
 
     def _tokenizer(self, folder: Path, model: Any) -> HfTokenizer:  # Any: transformers' models share no typed base
@@ -148,6 +152,14 @@ class HfLoader:
         else:
             placement['device_map'] = {'': options.device}
         return placement
+
+
+def adapter_folder(adapter: Source, report: Report) -> Path:
+    """Returns the folder with an adapter's files, after downloading what is missing. Raises LoadError."""
+    if adapter.path is not None:
+        return adapter.path
+    assert adapter.repo is not None, 'files are at a path or in a repo'
+    return fetch_files(adapter.repo, adapter.revision, (ADAPTER_CONFIG, ADAPTER_WEIGHTS), report)
 
 
 def special_ids(model: Any, tokenizer: Any) -> SpecialIds:  # Any: transformers' classes share no typed base

@@ -34,7 +34,7 @@ def read_models(file: pathlib.Path, single: str | None) -> tuple[CatalogEntry, .
         raise click.BadParameter(str(error), param_hint='--models-file') from None
     if single is None:
         return listed
-    if chosen := tuple(entry for entry in listed if entry.id == single):
+    if chosen := tuple(entry for entry in listed if single in {offer.id for offer in (entry, *entry.adapters)}):
         return chosen
     if not single.strip():
         raise click.BadParameter('it must not be empty.', param_hint='--single-model')
@@ -104,8 +104,9 @@ def main(log_level: str, log_format: str, serving: server.ServerOptions, single_
     loader = make_loader(models, LoadOptions(device, dtype, offload_dir, bits, max_batch_size, max_context_tokens,
                                              batch_invariant))
     started = int(time.time())
-    infos = [ModelInfo(model.id, model.description, model.owned_by, started, ModelStatus.AVAILABLE, CAPABILITIES)
-             for model in models]
+    infos = [ModelInfo(offer.id, offer.description, offer.owned_by, started, ModelStatus.AVAILABLE, CAPABILITIES,
+                       parent=None if offer is model else model.id)
+             for model in models for offer in (model, *model.adapters)]
     engine = EngineLoop(infos, loader, infos[0].id, EngineOptions(max_batch_tokens, max_queue))
     lifecycle = Lifecycle()
     app = create_app('backend-hf', lifecycle)

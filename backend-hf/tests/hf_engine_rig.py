@@ -2,14 +2,14 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import hf_device
 from hf_model import HfLoader, LoadOptions
 
-from sandle.catalog import CatalogEntry
+from sandle.catalog import CatalogEntry, Offer
 from sandle.engine.engine import Delta, Finished, GenerationRequest, Handle, ModelInfo, ModelStatus, SamplingParams
 from sandle.engine.loop import EngineLoop, EngineOptions
 
@@ -19,14 +19,17 @@ MODEL = 'tiny'
 
 @contextlib.contextmanager
 def running(folder: Path, slots: int = 3, max_batch_tokens: int = 16,
-            context: int | None = None) -> Iterator[EngineLoop]:
+            context: int | None = None, adapters: Mapping[str, Path] = {},
+            patience_s: float = PATIENCE_S) -> Iterator[EngineLoop]:
     """An engine, ready; by itself with fewer slots than most tests have sequences, and chunks shorter than prompts."""
-    loader = HfLoader([CatalogEntry(MODEL, MODEL, 'test', path=folder)],
+    offers = tuple(Offer(name, name, 'test', path=place) for name, place in adapters.items())
+    loader = HfLoader([CatalogEntry(MODEL, MODEL, 'test', path=folder, adapters=offers)],
                       LoadOptions(slots=slots, max_context_tokens=context), hf_device.Hardware())
-    info = ModelInfo(MODEL, '', '', 0, ModelStatus.AVAILABLE, frozenset())
-    engine = EngineLoop([info], loader, MODEL, EngineOptions(max_batch_tokens=max_batch_tokens))
+    infos = [ModelInfo(MODEL, '', '', 0, ModelStatus.AVAILABLE, frozenset()),
+             *(ModelInfo(name, '', '', 0, ModelStatus.AVAILABLE, frozenset(), parent=MODEL) for name in adapters)]
+    engine = EngineLoop(infos, loader, MODEL, EngineOptions(max_batch_tokens=max_batch_tokens))
     try:
-        deadline_s = time.monotonic() + PATIENCE_S
+        deadline_s = time.monotonic() + patience_s
         while not engine.is_ready():
             assert time.monotonic() < deadline_s, engine.models()
             time.sleep(0.01)  # between two looks at the engine's thread
@@ -36,10 +39,10 @@ def running(folder: Path, slots: int = 3, max_batch_tokens: int = 16,
 
 
 def submit(engine: EngineLoop, prompts: Sequence[str | tuple[int, ...]], candidates: int = 1, echo: bool = False,
-           **sampling: Any) -> Handle:
+           model: str = MODEL, **sampling: Any) -> Handle:
     """Asks for greedy tokens unless told otherwise."""
     params = SamplingParams(**{'temperature': 0.0, 'max_tokens': 24, **sampling})
-    return engine.submit(GenerationRequest('id', MODEL, tuple(prompts), params, candidates, echo))
+    return engine.submit(GenerationRequest('id', model, tuple(prompts), params, candidates, echo))
 
 
 def deltas(handle: Handle) -> list[Delta]:

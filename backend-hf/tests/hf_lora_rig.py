@@ -1,17 +1,23 @@
 """Adapters that peft makes for the small random models, and what peft itself computes with them."""
 
 import copy
+import warnings
 from pathlib import Path
 from typing import Any
 
 import peft
 import torch
 
-Config = Any  # peft's classes are typed only in part
-
 
 def make_adapter(model: Any, folder: Path, seed: int, **settings: Any) -> Any:
     """Saves an adapter with every number drawn; returns peft's model with it, a copy."""
+    with warnings.catch_warnings():
+        # What peft warns of is its own: names that transformers will not have for ever, and the shapes of biases.
+        warnings.simplefilter('ignore')
+        return _make_adapter(model, folder, seed, settings)
+
+
+def _make_adapter(model: Any, folder: Path, seed: int, settings: dict[str, Any]) -> Any:
     torch.manual_seed(seed)
     config = peft.LoraConfig(**({'r': 4, 'lora_alpha': 16, 'target_modules': 'all-linear'} | settings))
     adapted: Any = peft.get_peft_model(copy.deepcopy(model), config)

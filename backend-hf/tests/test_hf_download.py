@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import hf_download
+import hf_progress
 import pytest
 from huggingface_hub import constants
 
@@ -65,9 +66,9 @@ def test_interrupted_download_is_taken_up_again(hub: Any, files: Path) -> None:
     assert (folder / 'model.safetensors').is_file()
 
 
-def test_progress_tells_bytes_total_and_rate(hub: Any, files: Path, monkeypatch: pytest.MonkeyPatch,
+def test_progress_tells_bytes_total_rate_and_what_is_left(hub: Any, files: Path, monkeypatch: pytest.MonkeyPatch,
                                              caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(hf_download, 'REPORT_INTERVAL_S', 0.0)
+    monkeypatch.setattr(hf_progress, 'REPORT_INTERVAL_S', 0.0)
     monkeypatch.setattr(constants, 'DOWNLOAD_CHUNK_SIZE', 65536)
     caplog.set_level('INFO')
     hub.chunk_delay_s = 0.01
@@ -79,7 +80,7 @@ def test_progress_tells_bytes_total_and_rate(hub: Any, files: Path, monkeypatch:
     assert 'downloading: ' in lines[-1]
     done, total = [part.split(' MiB')[0] for part in lines[-1].removeprefix('downloading: ').split(' of ')]
     assert done == total == f'{len(big) / 2 ** 20:.1f}'
-    assert 'MiB/s' in lines[-1]
+    assert 'MiB/s, 0 s left' in lines[-1]
     assert len({line for line in lines if line.startswith('downloading')}) > 5
     assert any(REPO in record.message and 'downloading' in record.message for record in caplog.records)
 

@@ -10,11 +10,12 @@ from tests.engine.scripted import ScriptedRunner
 noise = itertools.count()
 
 
-def sequence(prompt: str, max_tokens: int = 4, scores_prompt: bool = False, user: str | None = None) -> Sequence:
+def sequence(prompt: str, max_tokens: int = 4, scores_prompt: bool = False, user: str | None = None,
+             adapter: str | None = None) -> Sequence:
     """A waiting sequence."""
     tokens = list(prompt.encode())
     return Sequence(tokens, len(tokens), SamplingParams(max_tokens=max_tokens), (0, 0, next(noise)),
-                    scores_prompt=scores_prompt, user=user)
+                    scores_prompt=scores_prompt, user=user, adapter=adapter)
 
 
 def step(scheduler: Scheduler, runner: ScriptedRunner) -> int:

@@ -119,6 +119,15 @@ def test_followers_go_on_as_soon_as_what_they_share_is_there() -> None:
     assert runner.copies == [(0, 1, 20)] and leader.computed < leader.prompt_length
 
 
+def test_nobody_follows_a_leader_that_has_another_adapter() -> None:
+    scheduler, runner = Scheduler(2, 20), ScriptedRunner(2)
+    leader, other = sequence(LONG * 3, 1), sequence(LONG * 3, 1, adapter='poet')
+    arrive(scheduler, leader, other)
+    run(scheduler, runner)
+    assert runner.copies == [] and other.computed_at_start == 0
+    assert len(answer(leader)) == len(answer(other)) == 1
+
+
 def test_a_follower_takes_over_the_slot_of_a_leader_that_has_ended() -> None:
     scheduler, runner = Scheduler(2, 64), ScriptedRunner(2)
     arrive(scheduler, sequence(LONG, 1), sequence(LONG, 1))

@@ -86,6 +86,18 @@ def test_a_prompt_that_is_scored_shares_nothing() -> None:
     assert placed(slots, 'a' * 40) == (0, 0, None), 'what the slot held is about to be written over'
 
 
+def test_what_was_computed_with_an_adapter_is_of_use_with_it_only() -> None:
+    slots = table('', '')
+    for slot, adapter in enumerate([None, 'poet']):
+        item = sequence('a' * 40, adapter=adapter)
+        assert slots.place(item, slots.shared(item)) is None and (item.slot, item.computed) == (slot, 0)
+        slots.write(slot, 0, item.tokens, slot + 1)
+    slots.free(0)
+    slots.free(1)
+    assert [slots.shared(sequence('a' * 40, adapter=adapter)) for adapter in (None, 'poet', 'pirate')] == [
+        [39, 0], [0, 39], [0, 0]]
+
+
 def test_forgotten_slots_hold_nothing() -> None:
     slots = table('a' * 40, 'b' * 40)
     slots.forget()
