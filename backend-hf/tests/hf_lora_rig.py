@@ -19,7 +19,8 @@ def make_adapter(model: Any, folder: Path, seed: int, **settings: Any) -> Any:
 
 def _make_adapter(model: Any, folder: Path, seed: int, settings: dict[str, Any]) -> Any:
     torch.manual_seed(seed)
-    config = peft.LoraConfig(**({'r': 4, 'lora_alpha': 16, 'target_modules': 'all-linear'} | settings))
+    usual: dict[str, Any] = {'r': 4, 'lora_alpha': 16, 'target_modules': 'all-linear'}
+    config = peft.LoraConfig(**(usual | settings))
     adapted: Any = peft.get_peft_model(copy.deepcopy(model), config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
