@@ -66,8 +66,8 @@ def test_interrupted_download_is_taken_up_again(hub: Any, files: Path) -> None:
     assert (folder / 'model.safetensors').is_file()
 
 
-def test_progress_tells_bytes_total_rate_and_what_is_left(hub: Any, files: Path, monkeypatch: pytest.MonkeyPatch,
-                                             caplog: pytest.LogCaptureFixture) -> None:
+def test_progress_tells_bytes_total_rate_and_what_is_left(
+        hub: Any, files: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(hf_progress, 'REPORT_INTERVAL_S', 0.0)
     monkeypatch.setattr(constants, 'DOWNLOAD_CHUNK_SIZE', 65536)
     caplog.set_level('INFO')
