@@ -17,12 +17,13 @@ from huggingface_hub.utils._validators import validate_repo_id
 from hf_progress import Report, progress_class
 
 from sandle import checkpoint
-from sandle.checkpoint import gib
+from sandle.checkpoint import Allowed, gib
 from sandle.engine.runner import LoadError
 
 Result = TypeVar('Result')
 
 SMALL_FILES = frozenset({'.json', '.model', '.txt', '.jinja', '.tiktoken'})
+CODE_FILES = frozenset({'.py'})
 ASK_TIMEOUT_S = 8.0  # for the Hub to say what a repository holds; name resolution has no limit of its own
 CONNECT_TIMEOUT_S = 5.0
 CONVERSION_AUTHOR = 'SFconvertbot'  # the Hub's own service that offers safetensors as a pull request
@@ -38,13 +39,18 @@ class Source:
     files: dict[str, int]
 
 
-def fetch(repo: str, revision: str | None, report: Report) -> Path:
+def go_offline() -> None:
+    """Has this process never ask the Hub, as HF_HUB_OFFLINE does."""
+    constants.HF_HUB_OFFLINE = True
+
+
+def fetch(repo: str, revision: str | None, report: Report, allowed: Allowed = Allowed()) -> Path:
     """Returns the folder with a repository's files, after downloading what is missing. Raises LoadError.
 
     `report` is told how far it has come about once a second.
     """
     return _fetch(repo, revision, report, lambda: find_cached(repo, revision), lambda: _find_source(repo, revision),
-                  _download)
+                  lambda source, told: _download(source, told, allowed))
 
 
 def fetch_files(repo: str, revision: str | None, names: Iterable[str], report: Report) -> Path:
@@ -136,11 +142,12 @@ def _list(api: HfApi, repo: str, revision: str) -> Source:
     return Source(repo, revision, {file.rfilename: file.size or 0 for file in info.siblings or ()})
 
 
-def _download(source: Source, report: Report) -> Path:
+def _download(source: Source, report: Report, allowed: Allowed) -> Path:
     """Downloads what is missing: the small files first, so that a model that is refused costs no more than those."""
-    small = [name for name in source.files if '/' not in name and Path(name).suffix in SMALL_FILES]
+    suffixes = SMALL_FILES | CODE_FILES if allowed.code else SMALL_FILES
+    small = [name for name in source.files if '/' not in name and Path(name).suffix in suffixes]
     folder = _snapshot(source, small, report)
-    checkpoint.check_configs(folder)
+    checkpoint.check_configs(folder, allowed)
     weights = [checkpoint.SINGLE] if checkpoint.SINGLE in source.files else checkpoint.shards(folder)
     return _snapshot(source, weights, report)
 
@@ -197,8 +204,8 @@ def _load_error(repo: str, revision: str | None, error: Exception) -> LoadError:
         case errors.HfHubHTTPError():
             return LoadError(f'The Hub answered {error.response.status_code} for the model {repo!r}: try again later.')
         case _ if constants.is_offline_mode():
-            return LoadError(f'The model {repo!r} is not on this machine and HF_HUB_OFFLINE is set: unset it, or give '
-                             'the folder of a model.')
+            return LoadError(f'The model {repo!r} is not on this machine, and --offline (or HF_HUB_OFFLINE) keeps it '
+                             'from being fetched: leave that out, or give the folder of a model.')
         case _ if isinstance(error, UNREACHABLE):
             return LoadError(f'The model {repo!r} is not on this machine and the Hub ({constants.ENDPOINT}) cannot be '
                              'reached: connect the machine, or give the folder of a model.')

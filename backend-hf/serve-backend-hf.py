@@ -7,41 +7,24 @@ of this repository and needs neither a GPU nor a network.
 import dataclasses
 import pathlib
 import sys
-import time
 
 import click
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import hf_device
-from hf_model import HfLoader, LoadOptions
+import hf_download
+from hf_load_options import LoadOptions, for_entry
+from hf_model import HfLoader
+from hf_offers import model_infos, read_models
 from sandle import endpoints, error_reports, log, options, server, tracing
 from sandle.app import Lifecycle, create_app
-from sandle.catalog import CatalogEntry, CatalogError, read_catalog
+from sandle.catalog import CatalogEntry
 from sandle.sampling_request import CompletionLimits
-from sandle.engine.engine import ModelInfo, ModelStatus
 from sandle.engine.loop import CAPABILITIES, EngineLoop, EngineOptions
 
 MODELS_FILE = pathlib.Path(__file__).resolve().parent / 'models.json'
 SPARE_THREADS = 32  # for /health, model listing and refusals, beside one thread a request
-
-
-def read_models(file: pathlib.Path, single: str | None) -> tuple[CatalogEntry, ...]:
-    """Returns the models on offer: those of a file, or only one: of the file, of a folder, or of the Hub."""
-    try:
-        listed = read_catalog(file)
-    except CatalogError as error:
-        raise click.BadParameter(str(error), param_hint='--models-file') from None
-    if single is None:
-        return listed
-    if chosen := tuple(entry for entry in listed if single in {offer.id for offer in (entry, *entry.adapters)}):
-        return chosen
-    if not single.strip():
-        raise click.BadParameter('it must not be empty.', param_hint='--single-model')
-    is_folder = pathlib.Path(single).is_dir() or single.startswith(('/', '.', '~')) or single.count('/') > 1
-    if is_folder:
-        return (CatalogEntry(single, single, 'local', path=pathlib.Path(single).expanduser().resolve()),)
-    return (CatalogEntry(single, single, single.split('/')[0], repo=single),)
 
 
 def make_loader(models: tuple[CatalogEntry, ...], wanted: LoadOptions) -> HfLoader:
@@ -56,7 +39,13 @@ def make_loader(models: tuple[CatalogEntry, ...], wanted: LoadOptions) -> HfLoad
             hf_device.make_offload_dir(wanted.offload_dir)
     except hf_device.DeviceError as error:
         raise click.UsageError(str(error)) from None
-    return HfLoader(models, dataclasses.replace(wanted, device=chosen), hardware)
+    options = dataclasses.replace(wanted, device=chosen)
+    for entry in models:
+        try:
+            for_entry(options, entry, hardware)
+        except hf_device.DeviceError as error:
+            raise click.UsageError(f'--models-file: {entry.id!r}: {error}') from None
+    return HfLoader(models, options, hardware)
 
 
 @click.command(context_settings=options.CONTEXT_SETTINGS, help=__doc__)
@@ -75,6 +64,7 @@ def make_loader(models: tuple[CatalogEntry, ...], wanted: LoadOptions) -> HfLoad
               help='Number format of the weights; auto chooses by device, hardware and size of the model.')
 @click.option('--device', default='auto', metavar='auto|cpu|cuda|cuda:N|mps',
               help='Where the model runs; auto prefers GPUs, cuda uses as many as it needs.')
+@click.option('--offline', is_flag=True, help='Never ask the Hub: only models whose files are here can be loaded.')
 @click.option('--max-batch-size', type=click.IntRange(1, 1024), default=16, help='Sequences worked on at once.')
 @click.option('--max-batch-tokens', type=click.IntRange(1), default=256, help='Tokens computed in one step at most.')
 @click.option('--max-queue', type=click.IntRange(0, 4096), default=512,
@@ -88,13 +78,15 @@ def make_loader(models: tuple[CatalogEntry, ...], wanted: LoadOptions) -> HfLoad
 @click.option('--max-logprobs', type=click.IntRange(0), default=20, help='Largest value of logprobs in a request.')
 def main(log_level: str, log_format: str, serving: server.ServerOptions, single_model: str | None,
          models_file: pathlib.Path, offload_dir: pathlib.Path | None, load_in_8bit: bool, load_in_4bit: bool,
-         dtype: str, device: str, max_batch_size: int, max_batch_tokens: int, max_queue: int,
+         dtype: str, device: str, offline: bool, max_batch_size: int, max_batch_tokens: int, max_queue: int,
          max_context_tokens: int | None, batch_invariant: bool, max_sequences_per_request: int,
          max_logprobs: int) -> None:
     """Reads options, builds, serves. (The help text is the module's.)"""
     log.configure(log_level, log_format)
     error_reports.start('backend-hf')
     tracing.start('backend-hf')
+    if offline:
+        hf_download.go_offline()
     models = read_models(models_file, single_model)
     if load_in_8bit and load_in_4bit:
         raise click.UsageError('--load-in-8bit and --load-in-4bit exclude each other.')
@@ -103,10 +95,7 @@ def main(log_level: str, log_format: str, serving: server.ServerOptions, single_
         raise click.UsageError(f'--load-in-{bits}bit and --offload-dir exclude each other.')
     loader = make_loader(models, LoadOptions(device, dtype, offload_dir, bits, max_batch_size, max_context_tokens,
                                              batch_invariant))
-    started = int(time.time())
-    infos = [ModelInfo(offer.id, offer.description, offer.owned_by, started, ModelStatus.AVAILABLE, CAPABILITIES,
-                       parent=None if offer is model else model.id)
-             for model in models for offer in (model, *model.adapters)]
+    infos = model_infos(models, CAPABILITIES)
     engine = EngineLoop(infos, loader, infos[0].id, EngineOptions(max_batch_tokens, max_queue))
     lifecycle = Lifecycle()
     app = create_app('backend-hf', lifecycle)

@@ -20,7 +20,8 @@ import click
 import torch
 from hf_batched import BatchedRunner
 from hf_device import detect
-from hf_model import HfLoader, LoadOptions
+from hf_load_options import LoadOptions
+from hf_model import HfLoader
 
 from bench import models
 from sandle.catalog import CatalogEntry

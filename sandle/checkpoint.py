@@ -29,30 +29,55 @@ MAX_HEADER_BYTES = 100 * 2 ** 20  # the format's own limit
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder that may be loaded. `stored_bytes` is the size of its weights as they are stored."""
+    """A folder that may be loaded. `stored_bytes` is the size of its weights as they are stored.
+
+    `quantization` names the method by which they were quantized, if they were; then `parameters` means little.
+    """
 
     folder: Path
     parameters: int
     stored_bytes: int
+    quantization: str | None = None
 
 
-def inspect(folder: Path) -> Checkpoint:
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a model may have that is refused else: `code` that the operator trusts, weights that come `quantized`.
+
+    `no_tokenizer`: its tokenizer is elsewhere.
+    """
+
+    code: bool = False
+    quantized: bool = False
+    no_tokenizer: bool = False
+
+
+def inspect(folder: Path, allowed: Allowed = Allowed()) -> Checkpoint:
     """Checks that a folder holds a whole model and nothing unsafe is asked for. Raises LoadError."""
     if not folder.is_dir():
         raise LoadError(f'There is no folder {folder}: check the path of the model.')
-    check_configs(folder)
+    check_configs(folder, allowed)
     files = weight_files(folder)
     parameters = stored_bytes = 0
     for file in files:
         count, size = _measure(file)
         parameters += count
         stored_bytes += size
+    if not allowed.no_tokenizer:
+        check_tokenizer(folder, allowed)
+    return Checkpoint(folder, parameters, stored_bytes, _quantization(folder))
+
+
+def check_tokenizer(folder: Path, allowed: Allowed = Allowed()) -> None:
+    """Checks that a folder holds a tokenizer, and what it asks for. Raises LoadError."""
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise LoadError(f'{folder} has no tokenizer (tokenizer.json): copy it from the original model.')
-    return Checkpoint(folder, parameters, stored_bytes)
+    config = folder / 'tokenizer_config.json'
+    if config.is_file():
+        _refuse_forbidden(config, read_json(config), allowed)
 
 
-def check_configs(folder: Path) -> None:
+def check_configs(folder: Path, allowed: Allowed = Allowed()) -> None:
     """Checks what a folder's configurations ask for; needs no weights to be there. Raises LoadError."""
     configs = {name: read_json(folder / name) for name in CONFIG_FILES if (folder / name).is_file()}
     if (folder / 'adapter_config.json').is_file():
@@ -60,8 +85,8 @@ def check_configs(folder: Path) -> None:
     if 'config.json' not in configs:
         raise LoadError(f'{folder} has no config.json: give the folder of a model in the Hugging Face format.')
     for name, config in configs.items():
-        _refuse_forbidden(folder / name, config)
-    if configs['config.json'].get('quantization_config'):
+        _refuse_forbidden(folder / name, config, allowed)
+    if configs['config.json'].get('quantization_config') and not allowed.quantized:
         raise LoadError(f'{folder} holds quantized weights, which cannot be read: use the unquantized model.')
 
 
@@ -134,8 +159,17 @@ def _parse(file: Path, data: bytes) -> dict[str, Any]:  # Any: as above
     return value
 
 
-def _refuse_forbidden(file: Path, config: dict[str, object]) -> None:
+def _quantization(folder: Path) -> str | None:
+    config = read_json(folder / 'config.json').get('quantization_config')
+    if not config:
+        return None
+    return str(config.get('quant_method', 'unknown')) if isinstance(config, dict) else 'unknown'
+
+
+def _refuse_forbidden(file: Path, config: dict[str, object], allowed: Allowed) -> None:
     for key in _keys(config):
+        if key == 'auto_map' and allowed.code:
+            continue
         if key == 'auto_map':
             raise LoadError(f'{file} asks to run code of its own (auto_map), which is not allowed: use a model of an '
                             'architecture that is built in.')

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import hf_device
-from hf_model import HfLoader, LoadOptions
+from hf_load_options import LoadOptions
+from hf_model import HfLoader
 
 from sandle.catalog import CatalogEntry, Offer
 from sandle.engine.engine import Delta, Finished, GenerationRequest, Handle, ModelInfo, ModelStatus, SamplingParams

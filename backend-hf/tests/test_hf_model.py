@@ -15,7 +15,8 @@ import safetensors.torch
 import torch
 import transformers
 from hf_device import Hardware
-from hf_model import HfLoader, LoadOptions
+from hf_load_options import LoadOptions
+from hf_model import HfLoader
 from tests.kernels_here import NEEDS_KERNELS
 
 from sandle.catalog import CatalogEntry

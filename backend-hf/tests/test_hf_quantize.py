@@ -11,7 +11,8 @@ import transformers
 from hf_batched import BatchedRunner
 from hf_readers import describe
 from hf_device import Hardware
-from hf_model import HfLoader, LoadOptions
+from hf_load_options import LoadOptions
+from hf_model import HfLoader
 from hf_quantize import GROUP, quantize
 from tests.hf_families import build
 from tests.kernels_here import NEEDS_KERNELS

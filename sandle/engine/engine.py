@@ -33,7 +33,7 @@ class ModelInfo:
     """A model on offer.
 
     `context_length` is None until it is known; `detail` says how far a load is, or why it failed. An adapter has a
-    `parent`: the model that it is loaded with.
+    `parent`: the model that it is loaded with. After `idle_unload_s` without a request a model is taken out of memory.
     """
 
     id: str
@@ -45,6 +45,7 @@ class ModelInfo:
     context_length: int | None = None
     detail: str | None = None
     parent: str | None = None
+    idle_unload_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

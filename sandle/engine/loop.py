@@ -161,6 +161,9 @@ class EngineLoop:
             steps = self._steps
             if steps is not None and steps.active:
                 self._step(steps)
+                self._residency.worked()
+            elif self._residency.rest():
+                self._model = self._steps = None
             elif self._residency.wants_change():
                 self._model = self._steps = None
                 self._model = self._residency.change()

@@ -48,6 +48,8 @@ class Residency(Generic[Model]):
         self._wanted: str | None = preload
         self._failures: dict[str, Failure] = {}
         self._unused_until_s = 0.0
+        self._used_s = 0.0  # when the model in memory was last asked for, or was worked on
+        self._is_resting = False  # whether there is none in memory because nobody asked for it
         self._update(preload, status=ModelStatus.LOADING)
 
     def models(self) -> list[ModelInfo]:
@@ -60,8 +62,8 @@ class Residency(Generic[Model]):
         return None if self._bases[model] == model else model
 
     def is_ready(self) -> bool:
-        """Returns whether a model is in memory. Any thread."""
-        return self._loaded is not None
+        """Returns whether a model is in memory, or was taken out of it only for want of requests. Any thread."""
+        return self._loaded is not None or self._is_resting
 
     def use(self, model: str) -> Model:
         """Returns a model that is in memory; asks for it to be loaded if it is not. Any thread.
@@ -75,6 +77,7 @@ class Residency(Generic[Model]):
             base = self._bases[model]
             if self._loaded is not None and self._loaded_id == base and self._wanted is None:
                 self._unused_until_s = 0.0
+                self._used_s = now_s
                 return self._loaded
             failure = self._failures.get(base)
             if failure is not None and now_s < failure.retry_at_s:
@@ -86,6 +89,25 @@ class Residency(Generic[Model]):
                 f'The model {model!r} is being loaded. Please try again shortly.' if self._wanted == base else
                 f'The model {model!r} is not loaded, and must wait for another one. Please try again shortly.',
                 retry_after_s=LOADING_RETRY_AFTER_S)
+
+    def worked(self) -> None:
+        """Notes that the model in memory is at work. Engine thread."""
+        self._used_s = time.monotonic()
+
+    def rest(self) -> bool:
+        """Takes the model out of memory if nobody has asked for it for long; returns whether it did. Engine thread.
+
+        Nothing may be running.
+        """
+        with self._lock:
+            limit_s = None if self._loaded_id is None else self._models[self._loaded_id].idle_unload_s
+            if self._wanted is not None or limit_s is None or time.monotonic() < self._used_s + limit_s:
+                return False
+            logger.info('%s is taken out of memory: no request for %.0f s', self._loaded_id, limit_s)
+            self._is_resting = True
+            loaded = self._take_out()
+        loaded.release()
+        return True
 
     def wants_change(self) -> bool:
         """Returns whether another model is to be loaded. Engine thread."""
@@ -123,15 +145,19 @@ class Residency(Generic[Model]):
     def release(self) -> None:
         """Takes the model out of memory, if one is there. Engine thread."""
         with self._lock:
-            loaded, self._loaded = self._loaded, None
-            if self._loaded_id is not None:
-                self._update(self._loaded_id, status=ModelStatus.AVAILABLE)
-            self._loaded_id = None
+            loaded = None if self._loaded is None else self._take_out()
         if loaded is not None:
             loaded.release()
 
+    def _take_out(self) -> Model:
+        assert self._loaded is not None and self._loaded_id is not None, 'there is a model in memory'
+        loaded = self._loaded
+        self._update(self._loaded_id, status=ModelStatus.AVAILABLE)
+        self._loaded = self._loaded_id = None
+        return loaded
+
     def _want(self, model: str) -> None:
-        self._wanted = model
+        self._wanted, self._is_resting = model, False
         self._update(model, status=ModelStatus.LOADING)
 
     def _update(self, model: str, *, status: ModelStatus, detail: str | None = None) -> None:
@@ -149,6 +175,7 @@ class Residency(Generic[Model]):
         with self._lock:
             self._failures.pop(model, None)
             self._loaded, self._loaded_id, self._wanted = loaded, model, None
+            self._used_s = time.monotonic()
             self._unused_until_s = 0.0 if model == self._preload else time.monotonic() + UNUSED_FOR_S
             self._update(model, status=ModelStatus.READY)
             for info in list(self._models.values()):

@@ -1,0 +1,36 @@
+"""The models on offer, as the operator's options and the catalog say. Knows options; knows nothing of loading."""
+
+import pathlib
+import time
+from collections.abc import Iterable
+
+import click
+
+from sandle.catalog import CatalogEntry, CatalogError, read_catalog
+from sandle.engine.engine import ModelInfo, ModelStatus
+
+
+def read_models(file: pathlib.Path, single: str | None) -> tuple[CatalogEntry, ...]:
+    """Returns the models on offer: those of a file, or only one: of the file, of a folder, or of the Hub."""
+    try:
+        listed = read_catalog(file)
+    except CatalogError as error:
+        raise click.BadParameter(str(error), param_hint='--models-file') from None
+    if single is None:
+        return listed
+    if chosen := tuple(entry for entry in listed if single in {offer.id for offer in (entry, *entry.adapters)}):
+        return chosen
+    if not single.strip():
+        raise click.BadParameter('it must not be empty.', param_hint='--single-model')
+    is_folder = pathlib.Path(single).is_dir() or single.startswith(('/', '.', '~')) or single.count('/') > 1
+    if is_folder:
+        return (CatalogEntry(single, single, 'local', path=pathlib.Path(single).expanduser().resolve()),)
+    return (CatalogEntry(single, single, single.split('/')[0], repo=single),)
+
+
+def model_infos(models: Iterable[CatalogEntry], capabilities: frozenset[str]) -> list[ModelInfo]:
+    """Returns what clients may ask for: the models, each followed by its adapters."""
+    started = int(time.time())
+    return [ModelInfo(offer.id, offer.description, offer.owned_by, started, ModelStatus.AVAILABLE, capabilities,
+                      parent=None if offer is model else model.id, idle_unload_s=model.idle_unload_s)
+            for model in models for offer in (model, *model.adapters)]
