@@ -1,13 +1,18 @@
 """The models on offer, as the operator's options and the catalog say. Knows options; knows nothing of loading."""
 
+import logging
 import pathlib
 import time
 from collections.abc import Iterable
 
 import click
+from hf_files import find_files
 
 from sandle.catalog import CatalogEntry, CatalogError, read_catalog
 from sandle.engine.engine import ModelInfo, ModelStatus
+from sandle.engine.runner import LoadError
+
+logger = logging.getLogger(__name__)
 
 
 def read_models(file: pathlib.Path, single: str | None) -> tuple[CatalogEntry, ...]:
@@ -26,6 +31,17 @@ def read_models(file: pathlib.Path, single: str | None) -> tuple[CatalogEntry, .
     if is_folder:
         return (CatalogEntry(single, single, 'local', path=pathlib.Path(single).expanduser().resolve()),)
     return (CatalogEntry(single, single, single.split('/')[0], repo=single),)
+
+
+def download(models: Iterable[CatalogEntry]) -> None:
+    """Fetches and checks the files of models. Raises click.ClickException for one that cannot be had."""
+    for model in models:
+        logger.info('getting %s', model.id)
+        try:
+            files = find_files(model, logger.debug)
+        except LoadError as error:
+            raise click.ClickException(str(error)) from None
+        logger.info('%s is in %s', model.id, files.checkpoint.folder)
 
 
 def model_infos(models: Iterable[CatalogEntry], capabilities: frozenset[str]) -> list[ModelInfo]:

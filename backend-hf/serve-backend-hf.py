@@ -16,7 +16,7 @@ import hf_device
 import hf_download
 from hf_load_options import LoadOptions, for_entry
 from hf_model import HfLoader
-from hf_offers import model_infos, read_models
+from hf_offers import download, model_infos, read_models
 from sandle import endpoints, error_reports, log, options, server, tracing
 from sandle.app import Lifecycle, create_app
 from sandle.catalog import CatalogEntry
@@ -65,6 +65,8 @@ def make_loader(models: tuple[CatalogEntry, ...], wanted: LoadOptions) -> HfLoad
 @click.option('--device', default='auto', metavar='auto|cpu|cuda|cuda:N|mps',
               help='Where the model runs; auto prefers GPUs, cuda uses as many as it needs.')
 @click.option('--offline', is_flag=True, help='Never ask the Hub: only models whose files are here can be loaded.')
+@click.option('--download-only', is_flag=True,
+              help='Fetch and check the files of the models on offer (of --single-model, if given), and end.')
 @click.option('--max-batch-size', type=click.IntRange(1, 1024), default=16, help='Sequences worked on at once.')
 @click.option('--max-batch-tokens', type=click.IntRange(1), default=256, help='Tokens computed in one step at most.')
 @click.option('--max-queue', type=click.IntRange(0, 4096), default=512,
@@ -78,7 +80,8 @@ def make_loader(models: tuple[CatalogEntry, ...], wanted: LoadOptions) -> HfLoad
 @click.option('--max-logprobs', type=click.IntRange(0), default=20, help='Largest value of logprobs in a request.')
 def main(log_level: str, log_format: str, serving: server.ServerOptions, single_model: str | None,
          models_file: pathlib.Path, offload_dir: pathlib.Path | None, load_in_8bit: bool, load_in_4bit: bool,
-         dtype: str, device: str, offline: bool, max_batch_size: int, max_batch_tokens: int, max_queue: int,
+         dtype: str, device: str, offline: bool, download_only: bool,
+         max_batch_size: int, max_batch_tokens: int, max_queue: int,
          max_context_tokens: int | None, batch_invariant: bool, max_sequences_per_request: int,
          max_logprobs: int) -> None:
     """Reads options, builds, serves. (The help text is the module's.)"""
@@ -88,6 +91,9 @@ def main(log_level: str, log_format: str, serving: server.ServerOptions, single_
     if offline:
         hf_download.go_offline()
     models = read_models(models_file, single_model)
+    if download_only:
+        download(models)
+        return
     if load_in_8bit and load_in_4bit:
         raise click.UsageError('--load-in-8bit and --load-in-4bit exclude each other.')
     bits = 8 if load_in_8bit else 4 if load_in_4bit else None

@@ -176,4 +176,4 @@ def test_silent_hub_fails_within_seconds(silent_hub: None, monkeypatch: pytest.M
 
 def test_offline_by_choice_says_so(unreachable_hub: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
-    assert 'HF_HUB_OFFLINE is set: unset it' in refusal()
+    assert '--offline (or HF_HUB_OFFLINE) keeps it from being fetched' in refusal()

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,7 +13,9 @@ from typing import Any
 
 import click
 import pytest
+import transformers
 from click.testing import CliRunner
+from tests.hf_lora_rig import make_adapter
 
 pytestmark = pytest.mark.e2e
 
@@ -178,6 +181,45 @@ def test_download_is_told_by_status_and_log(start_backend: Callable[..., Any], h
     assert backend.complete(model='someone/model', prompt='the', max_tokens=1).status_code == 200
 
 
+def test_offline_nobody_is_asked(start_backend: Callable[..., Any], hub: Any, llama_folder: Path) -> None:
+    hub.repos['someone/model', 'main'] = llama_folder
+    backend = start_backend('-m', 'someone/model', '--offline', HF_ENDPOINT=hub.url)
+    backend.wait_until(lambda: backend.model('someone/model')['status'] == 'error')
+    assert '--offline' in backend.model('someone/model')['status_message']
+    assert hub.requested == []
+
+
+def test_files_are_fetched_ahead(hub: Any, llama_folder: Path, tmp_path: Path,
+                                 start_backend: Callable[..., Any]) -> None:
+    hub.repos['someone/model', 'main'] = llama_folder
+    settings = os.environ | {'HF_ENDPOINT': hub.url, 'HF_HOME': str(tmp_path / 'hf-home')}
+    for name, status in (('someone/model', 0), ('someone/other', 1)):
+        ended = subprocess.run([sys.executable, str(SCRIPT), '-m', name, '--download-only'], capture_output=True,
+                               text=True, timeout=60, env=settings)
+        assert ended.returncode == status, ended.stderr
+    assert "The model 'someone/other' is not on the Hub" in ended.stderr.splitlines()[-1]
+    backend = start_backend('-m', 'someone/model', '--offline', HF_HOME=str(tmp_path / 'hf-home'))
+    backend.wait_until(lambda: backend.get('/ready').status_code == 200)
+
+
+def test_adapters_are_models_of_their_own_and_idle_models_leave_memory(
+        start_backend: Callable[..., Any], llama_folder: Path, tmp_path: Path) -> None:
+    auto_model: Any = transformers.AutoModelForCausalLM
+    make_adapter(auto_model.from_pretrained(llama_folder), tmp_path / 'poet', 0)
+    (tmp_path / 'models.json').write_text(json.dumps([
+        {'id': 'base', 'path': str(llama_folder), 'idle_unload_s': 3,
+         'adapters': [{'id': 'poet', 'path': 'poet', 'owned_by': 'us'}]}]))
+    backend = start_backend('--models-file', str(tmp_path / 'models.json'))
+    backend.wait_until(lambda: backend.get('/ready').status_code == 200)
+    shown = backend.model('poet')
+    assert (shown['parent'], shown['root'], shown['owned_by']) == ('base', 'base', 'us')
+    answers = {model: text_of(use(backend, model)) for model in ('base', 'poet')}
+    assert answers['base'] != answers['poet']
+    backend.wait_until(lambda: {backend.model(model)['status'] for model in answers} == {'available'})
+    assert backend.get('/ready').status_code == 200, 'the next request brings it back'
+    assert text_of(use(backend, 'poet')) == answers['poet']
+
+
 def test_without_options_the_embedded_model_answers(start_backend: Callable[..., Any]) -> None:
     backend = start_backend()
     backend.wait_until(lambda: backend.get('/ready').status_code == 200)
@@ -239,6 +281,13 @@ def test_bad_option_stops_the_start_with_one_line(command: click.Command, option
     ended = CliRunner().invoke(command, options, env=environment)
     assert ended.exit_code == 2
     assert words in ended.stderr.splitlines()[-1]
+
+
+def test_entry_that_this_machine_cannot_load_stops_the_start(command: click.Command, tmp_path: Path) -> None:
+    (tmp_path / 'models.json').write_text('["a", {"id": "b", "dtype": "float16"}]')
+    ended = CliRunner().invoke(command, ['--models-file', str(tmp_path / 'models.json'), '--device', 'cpu'])
+    assert ended.exit_code == 2
+    assert "--models-file: 'b': --dtype float16 is for GPUs" in ended.stderr.splitlines()[-1]
 
 
 def test_bad_option_ends_the_process() -> None:
