@@ -1,11 +1,11 @@
 """What an entry of models.json says of loading: each key, heeded or refused in one line."""
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-import hf_load_options
 import pytest
 import torch
 import transformers
@@ -134,7 +134,7 @@ def test_code_of_a_model_runs_only_if_its_entry_says_so(folder: Path, monkeypatc
     (None, Quantization.GPTQ, 'but the weights are not quantized')])
 def test_quantized_weights_say_what_they_need(folder: Path, monkeypatch: pytest.MonkeyPatch, method: str | None,
                                               quantization: Quantization | None, words: str) -> None:
-    monkeypatch.setattr(hf_load_options.importlib.util, 'find_spec', lambda name: None)
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     if method is not None:
         change_config(folder, quantization_config={'quant_method': method, 'bits': 4})
     assert words in refusal(folder, quantization=quantization)
@@ -157,5 +157,5 @@ def test_adapter_of_the_hub_is_fetched(hub: Any, folder: Path, tmp_path: Path) -
     make_adapter(auto_model.from_pretrained(folder), tmp_path / 'adapter', 0)
     hub.repos['someone/adapter', 'main'] = tmp_path / 'adapter'
     loaded = load(folder, adapters=(Offer('poet', 'poet', 'someone', repo='someone/adapter'),))
-    found = [loaded.runner.step([Work(0, 0, [5, 9], 1, adapter)]) for adapter in (None, 'poet')]
-    assert not torch.allclose(*found)
+    plain, adapted = (loaded.runner.step([Work(0, 0, [5, 9], 1, adapter)]) for adapter in (None, 'poet'))
+    assert not torch.allclose(plain, adapted)

@@ -232,11 +232,12 @@ def test_device_map_follows_the_device(monkeypatch: pytest.MonkeyPatch, options:
                                        device_map: object) -> None:
     """A model goes to one GPU if it is enough, the one with the most room."""
     monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda index: ([100, 200][index], 1000))
-    placement = HfLoader([], options, Hardware(cuda_devices=2))._placement(size)
+    placement = HfLoader([], options, Hardware(cuda_devices=2))._placement(options, size)
     assert placement == {'device_map': device_map}
 
 
 def test_8bit_is_handed_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda index: (1000, 1000))
-    placement = HfLoader([], LoadOptions(device='cuda', bits=8), Hardware(cuda_devices=1))._placement(100)
+    options = LoadOptions(device='cuda', bits=8)
+    placement = HfLoader([], options, Hardware(cuda_devices=1))._placement(options, 100)
     assert placement['quantization_config'].load_in_8bit is True and placement['device_map'] == 'auto'
