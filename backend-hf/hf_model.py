@@ -60,7 +60,7 @@ class HfLoader:
                             'choose a smaller model, or give --offload-dir.') from error
         except Exception as error:  # an edge: what a library does with files it does not expect has no list
             logger.debug('loading %s failed', folder, exc_info=True)
-            raise LoadError(f'{folder} cannot be loaded: {_cause(error)}') from error
+            raise LoadError(f'{folder} cannot be loaded: {cause_of(error)}') from error
 
     def _load(self, entry: CatalogEntry, files: ModelFiles, options: LoadOptions, report: Report) -> LoadedModel:
         checkpoint, from_folder = files.checkpoint, TRUSTED if entry.trust_remote_code else FROM_FOLDER
@@ -145,7 +145,7 @@ def _tokenizer(folder: Path, model: Any, from_folder: dict[str, bool]) -> HfToke
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **from_folder)
     except Exception as error:  # an edge: a library's own errors over a tokenizer's files have no list either
-        raise LoadError(f"{folder}: the tokenizer cannot be loaded: {_cause(error)}") from error
+        raise LoadError(f"{folder}: the tokenizer cannot be loaded: {cause_of(error)}") from error
     return HfTokenizer(tokenizer, special_ids(model, tokenizer))
 
 
@@ -185,7 +185,7 @@ def _check_keys(folder: Path, report: dict[str, Any]) -> None:
         logger.warning('%s: %d weights of the files are not used', folder, len(report['unexpected_keys']))
 
 
-def _cause(error: Exception) -> str:
+def cause_of(error: Exception) -> str:
     """Returns the first line of what an exception says."""
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return line if len(line) <= MAX_CAUSE_CHARACTERS else f'{line[:MAX_CAUSE_CHARACTERS]}…'
