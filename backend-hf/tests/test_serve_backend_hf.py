@@ -182,10 +182,10 @@ def test_download_is_told_by_status_and_log(start_backend: Callable[..., Any], h
 
 
 def test_offline_nobody_is_asked(start_backend: Callable[..., Any], hub: Any, llama_folder: Path) -> None:
-    hub.repos['someone/model', 'main'] = llama_folder
-    backend = start_backend('-m', 'someone/model', '--offline', HF_ENDPOINT=hub.url)
-    backend.wait_until(lambda: backend.model('someone/model')['status'] == 'error')
-    assert '--offline' in backend.model('someone/model')['status_message']
+    hub.repos['someone/never-fetched', 'main'] = llama_folder
+    backend = start_backend('-m', 'someone/never-fetched', '--offline', HF_ENDPOINT=hub.url)
+    backend.wait_until(lambda: backend.model('someone/never-fetched')['status'] == 'error')
+    assert '--offline' in backend.model('someone/never-fetched')['status_message']
     assert hub.requested == []
 
 
