@@ -91,14 +91,14 @@ LONGEST_FIELD = 64
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    """Returns what a message calls a field, or what lies in one: `messages[2].role`."""
+    """Returns what a message calls a field, an item of one, or what lies in an item: `messages[2].role`."""
     if not location:
         return 'The request body'
     place = str(location[0])
     for step in location[1:]:
         if isinstance(step, int):
             place += f'[{step}]'
-        elif NO_FIELD.match(step) or len(step) > LONGEST_FIELD:
+        elif '[' not in place or NO_FIELD.match(step) or len(step) > LONGEST_FIELD:
             break
         else:
             place += f'.{step}'
