@@ -11,6 +11,10 @@ from sandle.prompts import INT64_MAX
 from sandle.wire import ParamError, WireModel
 
 MAX_MESSAGES = 4096
+# What is given to a template by other fields, or not at all: a template of the client's own above all.
+RESERVED_VARIABLES = frozenset({
+    'conversations', 'messages', 'tools', 'documents', 'chat_template', 'add_generation_prompt',
+    'continue_final_message', 'return_assistant_tokens_mask'})
 MAX_TOOLS = 128  # as OpenAI's API has it
 MESSAGES = Field(fail_fast=True, json_schema_extra={'minItems': 1, 'maxItems': MAX_MESSAGES})
 TOOLS = Field(fail_fast=True, json_schema_extra={'maxItems': MAX_TOOLS})
@@ -126,6 +130,12 @@ def _unique_names(tools: list[Tool]) -> list[Tool]:
     return tools
 
 
+def _no_reserved_variables(variables: dict[str, object]) -> dict[str, object]:
+    if reserved := sorted(variables.keys() & RESERVED_VARIABLES):
+        raise ValueError(f'must not hold {reserved[0]}')
+    return variables
+
+
 def _known_choice(choice: object) -> object:
     if isinstance(choice, str):
         if choice not in ('none', 'auto', 'required'):
@@ -151,7 +161,7 @@ class ChatRequest(GenerationFields):
     parallel_tool_calls: bool = True
     add_generation_prompt: bool = True
     continue_final_message: bool = False
-    chat_template_kwargs: dict[str, object] | None = None
+    chat_template_kwargs: Annotated[dict[str, object], AfterValidator(_no_reserved_variables)] | None = None
 
     @model_validator(mode='after')
     def _fields_agree(self) -> Self:

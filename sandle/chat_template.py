@@ -3,61 +3,41 @@
 Knows that process and how it ends; nothing of requests.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 
 from sandle import errors
 from sandle.engine.engine import Conversation, TokenizerInfo
 
-WORKER = Path(__file__).with_name('chat_template_worker.py')
-RESERVED = frozenset({'conversations', 'messages', 'tools', 'documents', 'chat_template', 'add_generation_prompt',
-                      'continue_final_message', 'return_assistant_tokens_mask'})
+SCRIPT = Path(__file__).with_name('chat_template_worker.py')
 MAX_CAUSE_CHARACTERS = 300
 
 
-class ChatTemplate:
-    """A template with the special tokens that it may name. Used from any thread; renderings take turns.
+class Worker:
+    """The process that renders. It is started when there is something to render, and again when it has ended."""
 
-    `with_tools` is the template for conversations with tools, where a model has one of its own for them.
-    """
-
-    def __init__(self, info: TokenizerInfo, with_tools: str | None = None) -> None:
-        self._template = info.chat_template
-        self._with_tools = with_tools
-        self._special = {name: token for name in ('bos_token', 'eos_token', 'pad_token', 'unk_token')
-                         if (token := getattr(info, name)) is not None}
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def render(self, conversation: Conversation) -> str:
-        """See TextTokenizer.render."""
-        reserved = sorted(conversation.variables.keys() & RESERVED)
-        if reserved:
-            raise errors.InvalidRequestError(f'chat_template_kwargs must not hold {reserved[0]!r}.',
-                                             param='chat_template_kwargs')
-        template = self._with_tools if conversation.tools and self._with_tools else self._template
-        assert template is not None, 'asked only of a model that has one'
-        question = json.dumps({
-            'conversations': [list(conversation.messages)], 'chat_template': template,
-            'tools': None if conversation.tools is None else list(conversation.tools),
-            'add_generation_prompt': conversation.opens_answer and not conversation.continues_last,
-            'continue_final_message': conversation.continues_last, **self._special, **conversation.variables})
+    def ask(self, arguments: Mapping[str, object]) -> dict[str, str]:
+        """Returns the `text` that the arguments of a rendering lead to, or the `error`. Any thread; they take turns."""
+        question = json.dumps(arguments).encode() + b'\n'
         with self._lock:
-            line = self._ask(question.encode() + b'\n')
-        answer = json.loads(line) if line else {'error': 'it takes too much time or memory'}
-        if 'error' in answer:
-            raise errors.InvalidRequestError("The model's chat template cannot be applied to these messages: "
-                                             f"{answer['error'][:MAX_CAUSE_CHARACTERS].rstrip('.')}.", param='messages')
-        return str(answer['text'])
+            line = self._exchange(question)
+        answer: dict[str, str] = json.loads(line) if line else {'error': 'it takes too much time or memory'}
+        return answer
 
-    def _ask(self, question: bytes) -> bytes:
-        """Returns the worker's answer, b'' if it ended without one. Under the lock."""
+    def _exchange(self, question: bytes) -> bytes:
+        """Returns the answer, b'' if the process ended without one."""
         if self._process is None:
-            self._process = subprocess.Popen([sys.executable, '-I', str(WORKER)], stdin=subprocess.PIPE,
+            self._process = subprocess.Popen([sys.executable, '-I', str(SCRIPT)], stdin=subprocess.PIPE,
                                              stdout=subprocess.PIPE, start_new_session=True)  # no Ctrl+C for it
             weakref.finalize(self, _end, self._process)
         process = self._process
@@ -74,8 +54,38 @@ class ChatTemplate:
         return line
 
 
+WORKER = Worker()  # for all models: it keeps nothing of them
+
+
+class ChatTemplate:
+    """A template with the special tokens that it may name. Used from any thread.
+
+    `with_tools` is the template for conversations with tools, where a model has one of its own for them.
+    """
+
+    def __init__(self, info: TokenizerInfo, with_tools: str | None = None) -> None:
+        self._template = info.chat_template
+        self._with_tools = with_tools
+        self._special = {name: token for name in ('bos_token', 'eos_token', 'pad_token', 'unk_token')
+                         if (token := getattr(info, name)) is not None}
+
+    def render(self, conversation: Conversation) -> str:
+        """See TextTokenizer.render."""
+        template = self._with_tools if conversation.tools and self._with_tools else self._template
+        assert template is not None, 'asked only of a model that has one'
+        answer = WORKER.ask({
+            'conversations': [list(conversation.messages)], 'chat_template': template,
+            'tools': None if conversation.tools is None else list(conversation.tools),
+            'add_generation_prompt': conversation.opens_answer and not conversation.continues_last,
+            'continue_final_message': conversation.continues_last, **self._special, **conversation.variables})
+        if 'error' in answer:
+            raise errors.InvalidRequestError("The model's chat template cannot be applied to these messages: "
+                                             f"{answer['error'][:MAX_CAUSE_CHARACTERS].rstrip('.')}.", param='messages')
+        return answer['text']
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Lets a worker end, whose input has then."""
+    """Ends a worker and waits for that; one that has ended is no different."""
     process.kill()
-    with process:
+    with contextlib.suppress(BrokenPipeError), process:  # what was not sent is lost with it
         pass

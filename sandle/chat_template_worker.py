@@ -15,7 +15,7 @@ from jinja2.exceptions import TemplateSyntaxError
 from transformers.utils.chat_template_utils import render_jinja_template
 
 MEMORY_BYTES = 512 * 2 ** 20  # beyond what the libraries take
-CPU_S = 5
+CPU_S = 2
 MAX_CHARACTERS = 16 * 2 ** 20  # of a prompt
 
 

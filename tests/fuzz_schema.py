@@ -17,12 +17,13 @@ def main() -> None:
     model = sys.argv[1]
     named = {'type': 'string', 'enum': [model]}
     schemas = document['components']['schemas']
-    for kind in ('CompletionRequest', 'EmbeddingsRequest'):
+    for kind in ('CompletionRequest', 'ChatRequest', 'EmbeddingsRequest'):
         schemas[kind]['properties']['model'] = named
     for kind in ('TokenizeRequest', 'DetokenizeRequest'):
         schemas[kind]['properties']['model'] = {'type': 'string', 'nullable': True, 'enum': [model, None]}
     document['components']['parameters']['Model'] |= {'schema': named, 'example': model}
-    for path in ('/v1/completions', '/v1/embeddings', '/tokenize', '/detokenize'):
+    for path in ('/v1/completions', '/v1/chat/completions', '/v1/chat/completions/render', '/v1/embeddings',
+                 '/tokenize', '/detokenize'):
         for content in document['paths'][path]['post']['requestBody']['content'].values():
             content['example']['model'] = model
     yaml.safe_dump(document, sys.stdout, sort_keys=False, allow_unicode=True)

@@ -4,9 +4,8 @@ import re
 from collections.abc import Sequence
 
 from sandle import errors
-from sandle.engine.engine import (Delta, Finished, FinishReason, GenerationRequest, ModelInfo, ModelStatus,
-                                  TextTokenizer, Token, TokenizerInfo,
-                                  TopToken)
+from sandle.engine.engine import (Conversation, Delta, Finished, FinishReason, GenerationRequest, ModelInfo,
+                                  ModelStatus, Token, TokenizerInfo, TopToken)
 from sandle.engine.statistics import EngineStatistics, Recorder
 
 EVERYTHING = frozenset({
@@ -68,7 +67,10 @@ class CharacterTokenizer:
     """One id a character, from 32 to 126; 1 and 2 are special."""
 
     vocab_size = 127
-    info = TokenizerInfo('CharacterTokenizer', bos_token='<s>', eos_token='</s>', chat_template='{{ messages }}')
+
+    def __init__(self, chat_template: str | None = '{{ messages }}') -> None:
+        self.info = TokenizerInfo('CharacterTokenizer', bos_token='<s>', eos_token='</s>', chat_template=chat_template)
+        self.conversations: list[Conversation] = []
 
     def encode(self, text: str, add_special_tokens: bool) -> list[int]:
         """See TextTokenizer.encode."""
@@ -78,6 +80,14 @@ class CharacterTokenizer:
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See TextTokenizer.detokenize."""
         return ''.join({1: '<s>', 2: '</s>'}.get(token) or chr(token) for token in tokens)
+
+    def render(self, conversation: Conversation) -> str:
+        """Returns roles and contents; refuses a conversation in which somebody says "refuse"."""
+        self.conversations.append(conversation)
+        texts = [f'{message["role"]}={message["content"]}' for message in conversation.messages]
+        if any(text.endswith('=refuse') for text in texts):
+            raise errors.InvalidRequestError('The template refuses.', param='messages')
+        return ';'.join(texts)
 
 
 class ScriptedEngine:
@@ -89,6 +99,7 @@ class ScriptedEngine:
         self.requests: list[GenerationRequest] = []
         self.handles: list[ScriptedHandle] = []
         self.is_loaded = True
+        self.characters = CharacterTokenizer()
         self._models = models
         self._refusal = refusal
 
@@ -108,9 +119,9 @@ class ScriptedEngine:
         self.handles.append(ScriptedHandle(self.steps, tuple((1, 2) for _ in request.prompts)))
         return self.handles[-1]
 
-    def tokenizer(self, model: str) -> TextTokenizer:
+    def tokenizer(self, model: str) -> CharacterTokenizer:
         """Returns a tokenizer of one id a character."""
-        return CharacterTokenizer()
+        return self.characters
 
     def statistics(self) -> EngineStatistics:
         """Returns the numbers of an engine that has done nothing."""

@@ -14,7 +14,7 @@ from tokenizers import decoders, models
 
 from sandle.engine.text import Detokenizer
 
-from sandle.engine.engine import TokenizerInfo
+from sandle.engine.engine import Conversation, TokenizerInfo
 
 SPECIAL = SpecialIds(vocab_size=400, eos=frozenset({1}), bos=0)
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=['Cs']), max_size=30)
@@ -112,6 +112,16 @@ def test_info_is_what_the_library_says(byte_level: Any) -> None:
     assert (info.pad_token, info.chat_template) == ('<unk>', 'template')
     assert info.eos_token == '</s>'  # which the model's configuration names
     assert HfTokenizer(byte_level, SpecialIds(400, frozenset(), None)).info.eos_token is None
+
+
+def test_chat_is_rendered_by_the_template_for_it(byte_level: Any) -> None:
+    tool = {'type': 'function', 'function': {'name': 'f'}}
+    plain, with_tools = Conversation([{'role': 'user', 'content': 'cat'}]), Conversation([], [tool])
+    byte_level.chat_template = '{{ bos_token }}{{ messages[0].content }}{{ tools | length if tools }}'
+    assert adapter(byte_level).render(plain) == '<s>cat'
+    byte_level.chat_template = {'default': '{{ messages[0].content }}', 'tool_use': '{{ tools[0].function.name }}'}
+    ours = adapter(byte_level)
+    assert (ours.render(plain), ours.render(with_tools)) == ('cat', 'f')
 
 
 def test_bos_is_added_only_when_asked_for(byte_level: Any) -> None:

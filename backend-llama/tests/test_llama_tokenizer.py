@@ -16,6 +16,7 @@ from llama_library import Model, load_library
 from llama_tokenizer import LlamaTokenizer
 from llama_vocabulary import from_tokenizer_model
 
+from sandle.engine.engine import Conversation
 from tests.llama_rig import SANDLE_TINY, write_meta
 
 TEXTS = ['', ' ', 'Once upon a time', 'né 🙂 日本語\n\t "x"', '  two  spaces  5 12 345\n\n7', '<s>Hello</s>',
@@ -116,3 +117,11 @@ def test_file_without_a_tokenizer_of_its_own_is_read(by_llama_cpp: LlamaTokenize
     assert gguf.Keys.Tokenizer.HF_JSON in reader.fields
     text = 'Once upon a time'
     assert by_llama_cpp.encode(text, False) != ours.encode(text, False), 'they are numbered anew'
+
+
+def test_chat_is_rendered_by_the_template_in_the_file(ours: LlamaTokenizer, theirs: Any,
+                                                      by_llama_cpp: LlamaTokenizer) -> None:
+    messages = [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'né 🙂'}]
+    assert ours.render(Conversation(messages)) == theirs.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True)
+    assert by_llama_cpp.info.chat_template is None

@@ -206,7 +206,8 @@ class TokenizerInfo:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a chat template turns into a prompt. `variables` are those of the template's own, by name.
+    """What a chat template turns into a prompt. `variables` are those of the template's own, by name, and none of
+    `sandle.chat_protocol.RESERVED_VARIABLES`.
 
     `opens_answer`: the prompt is to end with what begins the assistant's turn; `continues_last`: it is to end within
     the last message, which the answer goes on with.
