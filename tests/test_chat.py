@@ -29,23 +29,23 @@ class Backend:
         endpoints.add_routes(app, self.engine, lifecycle, CompletionLimits(8, 5))
         self.client = app.test_client()
 
-    def post(self, messages: object = HI, path: str = '/v1/chat/completions', **fields: object) -> Any:
+    def post(self, messages: object = HI, path: str = '/v1/chat/completions', **fields: Any) -> Any:
         """Sends a request; the response is not read yet."""
         return self.client.post(path, json={'model': 'org/model', 'messages': messages, **fields}, buffered=False)
 
-    def events(self, **fields: object) -> list[Any]:
+    def events(self, **fields: Any) -> list[Any]:
         """Sends a streaming request and returns its events, the last one as text."""
         response = self.post(stream=True, **fields)
         assert (response.status_code, response.content_type) == (200, sse.CONTENT_TYPE)
         data = [block.removeprefix('data: ') for block in response.get_data(as_text=True).split('\n\n')[:-1]]
         return [json.loads(item) if item.startswith('{') else item for item in data]
 
-    def asked(self, **fields: object) -> GenerationRequest:
+    def asked(self, **fields: Any) -> GenerationRequest:
         """Returns what the engine is asked."""
         self.post(**fields).close()
         return self.engine.requests[-1]
 
-    def conversation(self, messages: object, **fields: object) -> Conversation:
+    def conversation(self, messages: object, **fields: Any) -> Conversation:
         """Returns what is rendered."""
         self.post(messages, **fields).close()
         return self.engine.characters.conversations[-1]
@@ -83,7 +83,7 @@ def test_unstreamed_answer_is_the_sum_of_the_stream(texts: list[str], batch_size
                                                     logprobs: bool) -> None:
     script: list[Step] = [delta(letter, choice) for choice, text in enumerate(texts) for letter in text]
     script += [Delta(choice, '', (), STOP) for choice in range(len(texts))] + [Finished(1, 1)]
-    fields: dict[str, object] = {'n': len(texts), 'stream_batch_size': batch_size, 'logprobs': logprobs,
+    fields: dict[str, Any] = {'n': len(texts), 'stream_batch_size': batch_size, 'logprobs': logprobs,
                                  'return_token_ids': return_token_ids}
     whole = Backend(script).post(**fields).get_json()
     *chunks, _ = Backend(script).events(**fields)
@@ -168,10 +168,10 @@ def test_a_model_without_a_template_and_a_template_that_refuses_are_400s(path: s
     assert backend.engine.requests == []
 
 
-@pytest.mark.parametrize('field', ['response_format', 'tools'])
-def test_what_a_model_does_not_support_is_refused(field: str) -> None:
-    value = {'response_format': {'type': 'json_object'}, 'tools': [{'type': 'function', 'function': {'name': 'f'}}]}
-    error = Backend().post(**{field: value[field]}).get_json()['error']
+@pytest.mark.parametrize(('field', 'value'), [
+    ('response_format', {'type': 'json_object'}), ('tools', [{'type': 'function', 'function': {'name': 'f'}}])])
+def test_what_a_model_does_not_support_is_refused(field: str, value: Any) -> None:
+    error = Backend().post(**{field: value}).get_json()['error']
     assert (error['param'], error['code']) == (field, 'unsupported_parameter')
     assert Backend().post(response_format={'type': 'text'}, tools=[], tool_choice='auto').status_code == 200
 

@@ -72,8 +72,8 @@ def test_choices_among_tools() -> None:
     tools = [{'type': 'function', 'function': {'name': 'f', 'parameters': None}}]
     for choice in ('none', 'auto', 'required', {'type': 'function', 'function': {'name': 'f'}}, None):
         parse(ChatRequest, {'model': 'm', 'messages': MESSAGES, 'tools': tools, 'tool_choice': choice})
-    for choice in ('f', {'type': 'function', 'function': {'name': 'g'}}, {'type': 'function'}, 5, []):
-        assert refusal(tools=tools, tool_choice=choice).param == 'tool_choice'
+    for wrong in ('f', {'type': 'function', 'function': {'name': 'g'}}, {'type': 'function'}, 5, []):
+        assert refusal(tools=tools, tool_choice=wrong).param == 'tool_choice'
 
 
 @pytest.mark.parametrize('schema', [{'schema': {}}, {'name': 's'}, {'name': 'a b', 'schema': {}},

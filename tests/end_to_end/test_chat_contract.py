@@ -14,19 +14,19 @@ TURNS: Messages = [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 
                    {'role': 'assistant', 'content': 'Yes.'}, {'role': 'user', 'content': 'Why?'}]
 
 
-def post(api: Api, messages: object = PARIS, path: str = '/v1/chat/completions', **fields: object) -> Any:
+def post(api: Api, messages: object = PARIS, path: str = '/v1/chat/completions', **fields: Any) -> Any:
     """Sends a request, greedy unless told otherwise."""
     return api.client.post(path, json={'model': api.model, 'messages': messages, 'temperature': 0, **fields})
 
 
-def chat(api: Api, messages: object = PARIS, **fields: object) -> Any:
+def chat(api: Api, messages: object = PARIS, **fields: Any) -> Any:
     """Returns the body of an answer."""
     response = post(api, messages, **{'max_completion_tokens': 6, **fields})
     assert response.status_code == 200, response.text
     return response.json()
 
 
-def rendered(api: Api, messages: object = PARIS, **fields: object) -> Any:
+def rendered(api: Api, messages: object = PARIS, **fields: Any) -> Any:
     """Returns what the messages become."""
     response = post(api, messages, '/v1/chat/completions/render', **fields)
     assert response.status_code == 200, response.text
@@ -89,7 +89,7 @@ def test_an_answer_may_be_begun_or_left_to_the_model(api: Api) -> None:
     {}, {'logprobs': True, 'top_logprobs': 2}, {'logprobs': True}, {'n': 3, 'seed': 5, 'temperature': 1.5},
     {'stop': ['e', ' w'], 'logprobs': True}, {'stream_batch_size': 3}, {'return_token_ids': True, 'n': 2}],
     ids=lambda fields: '-'.join(fields))
-def test_stream_adds_up_to_the_whole(api: Api, fields: dict[str, object]) -> None:
+def test_stream_adds_up_to_the_whole(api: Api, fields: dict[str, Any]) -> None:
     request = {'max_completion_tokens': 8, **fields}
     whole = chat(api, TURNS, **request)
     response = post(api, TURNS, **request, stream=True, stream_options={'include_usage': True})
@@ -180,7 +180,7 @@ def test_without_a_limit_the_context_is_one(api: Api) -> None:
     ({'chat_template_kwargs': {'chat_template': '{{ 1 }}'}}, 'chat_template_kwargs'),
     ({'chat_template_kwargs': []}, 'chat_template_kwargs'), ({'min_tokens': 9, 'max_tokens': 8}, 'min_tokens'),
     ({'model': 'nope'}, 'model')])
-def test_a_wrong_field_is_named(api: Api, fields: dict[str, object], param: str) -> None:
+def test_a_wrong_field_is_named(api: Api, fields: dict[str, Any], param: str) -> None:
     response = post(api, **fields)
     assert response.status_code == (404 if param == 'model' else 400)
     error = error_of(response)

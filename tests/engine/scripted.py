@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from sandle.engine.engine import TokenizerInfo
+from sandle.engine.engine import Conversation, TokenizerInfo
 from sandle.engine.runner import LoadedModel, LoadError, Work
 
 VOCABULARY = 300  # bytes, then special tokens
@@ -38,6 +38,10 @@ class ByteTokenizer:
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See TextTokenizer.detokenize."""
         return ''.join(chr(token) if token < 128 else self.token_name(token) for token in tokens)
+
+    def render(self, conversation: Conversation) -> str:
+        """See TextTokenizer.render."""
+        raise AssertionError('it has no template')
 
     def token_bytes(self, token: int) -> bytes:
         """See Tokenizer.token_bytes."""
