@@ -84,7 +84,7 @@ def test_unstreamed_answer_is_the_sum_of_the_stream(texts: list[str], batch_size
     script: list[Step] = [delta(letter, choice) for choice, text in enumerate(texts) for letter in text]
     script += [Delta(choice, '', (), STOP) for choice in range(len(texts))] + [Finished(1, 1)]
     fields: dict[str, Any] = {'n': len(texts), 'stream_batch_size': batch_size, 'logprobs': logprobs,
-                                 'return_token_ids': return_token_ids}
+                              'return_token_ids': return_token_ids}
     whole = Backend(script).post(**fields).get_json()
     *chunks, _ = Backend(script).events(**fields)
     assert [choice['message']['content'] for choice in whole['choices']] == texts
