@@ -72,7 +72,8 @@ def test_choices_among_tools() -> None:
     tools = [{'type': 'function', 'function': {'name': 'f', 'parameters': None}}]
     for choice in ('none', 'auto', 'required', {'type': 'function', 'function': {'name': 'f'}}, None):
         parse(ChatRequest, {'model': 'm', 'messages': MESSAGES, 'tools': tools, 'tool_choice': choice})
-    for wrong in ('f', {'type': 'function', 'function': {'name': 'g'}}, {'type': 'function'}, 5, []):
+    others: list[object] = ['f', {'type': 'function', 'function': {'name': 'g'}}, {'type': 'function'}, 5, []]
+    for wrong in others:
         assert refusal(tools=tools, tool_choice=wrong).param == 'tool_choice'
 
 
