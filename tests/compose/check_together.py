@@ -22,7 +22,7 @@ def check_list(stack: Stack) -> None:
         if all(states.get(model) == 'ready' for model in MODELS):
             return
         assert time.monotonic() < deadline_s, states
-        time.sleep(1)
+        time.sleep(1)  # between two looks
 
 
 def check_answers(stack: Stack) -> None:
