@@ -10,6 +10,11 @@ describe('readModels', () => {
     ])
   })
 
+  it('leaves out models that write no text', () => {
+    const data = [{ id: 'writer', capabilities: ['n'] }, { id: 'finder', capabilities: ['embeddings'] }]
+    expect(readModels({ data }).map((model) => model.id)).toEqual(['writer'])
+  })
+
   it('makes do with an id, and with nothing', () => {
     expect(readModels({ data: [{ id: 'x' }, { id: 5 }, null] })).toEqual([
       { id: 'x', status: 'unknown', statusMessage: '', description: '', maxModelLen: null, capabilities: null },

@@ -78,10 +78,11 @@ function readModel(value: unknown): Model | null {
   }
 }
 
-/** The models of a `GET /v1/models` answer, in the server's order. */
+/** The models of a `GET /v1/models` answer that write text, in the server's order; others make embeddings. */
 export function readModels(value: unknown): Model[] {
   const data = isObject(value) && Array.isArray(value.data) ? value.data : []
-  return data.map(readModel).filter((model) => model !== null)
+  const models = data.map(readModel).filter((model) => model !== null)
+  return models.filter((model) => !model.capabilities?.includes('embeddings'))
 }
 
 function readUsage(value: unknown): Usage | null {
