@@ -11,6 +11,7 @@
 #                               ct2, which needs SANDLE_CT2_BIND_SRC_DIR
 #   SANDLE_AUTH_TOKEN           the API key; without it one is made at the first start and kept in state/
 #   SANDLE_SINGLE_MODEL         the one model to offer
+#   SANDLE_EMBEDDING_MODEL      a model to offer for embeddings beside it
 #   SANDLE_TORCH_INDEX_URL      where PyTorch comes from: its CPU build by default; empty for the Python package index
 #   SANDLE_FRONT (auto)         nginx, or wrapper (which then serves the page itself); auto takes nginx if it is installed
 # Every other SANDLE_… option of the backend and of the wrapper works too: see their --help.

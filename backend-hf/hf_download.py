@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx2
+from hf_embedding_folder import has_its_modules, module_files
 from huggingface_hub import HfApi, constants, errors, file_download, snapshot_download
 from huggingface_hub.utils._validators import validate_repo_id
 from hf_progress import Report, progress_class
@@ -88,7 +89,8 @@ def find_cached(repo: str, revision: str | None) -> Path | None:
         try:
             if folder is not None:
                 checkpoint.weight_files(folder)
-                return folder
+                if has_its_modules(folder):
+                    return folder
         except LoadError:
             continue
     return None
@@ -149,7 +151,7 @@ def _download(source: Source, report: Report, allowed: Allowed) -> Path:
     folder = _snapshot(source, small, report)
     checkpoint.check_configs(folder, allowed)
     weights = [checkpoint.SINGLE] if checkpoint.SINGLE in source.files else checkpoint.shards(folder)
-    return _snapshot(source, weights, report)
+    return _snapshot(source, [*weights, *module_files(folder, source.files)], report)
 
 
 def _snapshot(source: Source, names: list[str], report: Report) -> Path:

@@ -42,9 +42,7 @@ class HfLoader:
         self._catalog = {entry.id: entry for entry in catalog}
         self._options = options
         self._hardware = hardware
-        library: Any = transformers  # Any: typed only in part
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
+        quiet_library()
 
     def load(self, model_id: str, report: Report) -> LoadedModel:
         """See ModelLoader.load. Raises LoadError."""
@@ -147,6 +145,13 @@ def _tokenizer(folder: Path, model: Any, from_folder: dict[str, bool]) -> HfToke
     except Exception as error:  # an edge: a library's own errors over a tokenizer's files have no list either
         raise LoadError(f"{folder}: the tokenizer cannot be loaded: {cause_of(error)}") from error
     return HfTokenizer(tokenizer, special_ids(model, tokenizer))
+
+
+def quiet_library() -> None:
+    """Keeps transformers' own messages and progress bars out of the log."""
+    library: Any = transformers  # Any: typed only in part
+    library.utils.logging.set_verbosity_error()
+    library.utils.logging.disable_progress_bar()
 
 
 def special_ids(model: Any, tokenizer: Any) -> SpecialIds:  # Any: transformers' classes share no typed base

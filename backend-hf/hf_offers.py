@@ -1,9 +1,11 @@
 """The models on offer, as the operator's options and the catalog say. Knows options; knows nothing of loading."""
 
+import dataclasses
 import logging
 import pathlib
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import click
 from hf_files import find_files
@@ -15,8 +17,43 @@ from sandle.engine.runner import LoadError
 logger = logging.getLogger(__name__)
 
 
-def read_models(file: pathlib.Path, single: str | None) -> tuple[CatalogEntry, ...]:
-    """Returns the models on offer: those of a file, or only one: of the file, of a folder, or of the Hub."""
+@dataclass(frozen=True, slots=True)
+class OfferOptions:
+    """As the options of serve-backend-hf.py. None: what the file lists."""
+
+    models_file: pathlib.Path
+    single_model: str | None = None
+    embedding_model: str | None = None
+    embeddings_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """The models on offer, by what they make; the first of each kind is loaded at the start."""
+
+    completions: tuple[CatalogEntry, ...]
+    embeddings: tuple[CatalogEntry, ...]
+
+
+def read_offered(options: OfferOptions) -> Offered:
+    """Returns the models on offer, one at least. Raises click.UsageError."""
+    models = read_models(options.models_file, options.single_model)
+    completions = tuple(model for model in models if model.kind == 'completion')
+    embeddings = tuple(model for model in models if model.kind == 'embedding')
+    if options.embedding_model is not None:
+        [chosen] = read_models(options.models_file, options.embedding_model, '--embedding-model')
+        embeddings = (dataclasses.replace(chosen, kind='embedding', adapters=()),)
+        completions = tuple(model for model in completions if model.id != chosen.id)
+    if options.embeddings_only:
+        if not embeddings:
+            raise click.UsageError('--embeddings-only needs --embedding-model, or an entry of kind "embedding" in '
+                                   '--models-file.')
+        completions = ()
+    return Offered(completions, embeddings)
+
+
+def read_models(file: pathlib.Path, single: str | None, option: str = '--single-model') -> tuple[CatalogEntry, ...]:
+    """Returns the models of a file, or only one: of the file, of a folder, or of the Hub; `option` names it."""
     try:
         listed = read_catalog(file)
     except CatalogError as error:
@@ -26,7 +63,7 @@ def read_models(file: pathlib.Path, single: str | None) -> tuple[CatalogEntry, .
     if chosen := tuple(entry for entry in listed if single in {offer.id for offer in (entry, *entry.adapters)}):
         return chosen
     if not single.strip():
-        raise click.BadParameter('it must not be empty.', param_hint='--single-model')
+        raise click.BadParameter('it must not be empty.', param_hint=option)
     is_folder = pathlib.Path(single).is_dir() or single.startswith(('/', '.', '~')) or single.count('/') > 1
     if is_folder:
         return (CatalogEntry(single, single, 'local', path=pathlib.Path(single).expanduser().resolve()),)

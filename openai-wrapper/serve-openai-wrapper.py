@@ -41,7 +41,7 @@ def main(context: click.Context, settings: Settings) -> None:
     watcher = Watcher()
     backends = open_backends(settings, watcher)
     keys = wrapper_admin.open_keys(settings.auth_token, settings.auth_token_file, settings.state_dir)
-    registry = Registry(backends, frozenset(settings.single_model) or None)
+    registry = Registry(backends, settings.allowed_models)
     book = UsageBook(settings.state_dir)
     limiter = Limiter(book.tokens_today)
     queue = Queue(registry.takers, settings.bounds)

@@ -35,6 +35,7 @@ class Settings:
     keys_reload_s: float
     auth_token_is_user: bool
     single_model: tuple[str, ...]
+    embedding_model: tuple[str, ...]
     state_dir: pathlib.Path | None
     connect_timeout_s: float
     first_byte_timeout_s: float
@@ -62,6 +63,11 @@ class Settings:
         return Bounds(self.max_running, max_waiting, max_open, self.max_wait_s)
 
     @property
+    def allowed_models(self) -> frozenset[str] | None:
+        """The only models to serve, None for all."""
+        return frozenset({*self.single_model, *self.embedding_model}) if self.single_model else None
+
+    @property
     def backend_urls(self) -> list[str]:
         """The URLs of all backends, as they were given."""
         named = self.backend_hf, self.backend_llama, self.backend_ct2, self.backend_stub
@@ -77,6 +83,8 @@ BACKENDS = [
                  help='URL of any OpenAI-style server; may be repeated. (SANDLE_BACKEND_URL)'),
     click.option('-m', '--single-model', '--allow-model', metavar='MODEL', multiple=True,
                  help='Serve this model only; may be repeated. The default is every model of every backend.'),
+    click.option('--embedding-model', metavar='MODEL', multiple=True,
+                 help='Serve this model beside those of --single-model; may be repeated.'),
     click.option('--connect-timeout-s', type=SECONDS, default=5.0, help='Seconds to connect to a backend.'),
     click.option('--first-byte-timeout-s', type=SECONDS, default=600.0,
                  help='Seconds until a backend begins to answer.'),

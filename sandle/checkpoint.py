@@ -126,7 +126,7 @@ def _measure(file: Path) -> tuple[int, int]:
             length = struct.unpack('<Q', prefix)[0] if len(prefix) == 8 else 0
             if not 2 <= length <= MAX_HEADER_BYTES:
                 raise LoadError(f'{file} is not a safetensors file, or is damaged: get the model again.')
-            header = _parse(file, stream.read(length))
+            header = _object(file, _parse(file, stream.read(length)))
     except OSError as error:
         raise LoadError(f'{file} cannot be read: {error.strerror}.') from error
     tensors = [tensor for name, tensor in header.items() if name != '__metadata__']
@@ -143,17 +143,32 @@ def _measure(file: Path) -> tuple[int, int]:
 
 def read_json(file: Path) -> dict[str, Any]:  # Any: of unknown shape until it is looked at
     """Returns the JSON object that a file holds. Raises LoadError."""
+    return _object(file, _parse(file, _read(file)))
+
+
+def read_json_list(file: Path) -> list[dict[str, Any]]:  # Any: as above
+    """Returns the JSON objects that a file holds a list of. Raises LoadError."""
+    value = _parse(file, _read(file))
+    if not isinstance(value, list):
+        raise LoadError(f'{file} is damaged (it does not hold a list): get the model again.')
+    return [_object(file, item) for item in value]
+
+
+def _read(file: Path) -> bytes:
     try:
-        return _parse(file, file.read_bytes())
+        return file.read_bytes()
     except OSError as error:
         raise LoadError(f'{file} cannot be read: {error.strerror}.') from error
 
 
-def _parse(file: Path, data: bytes) -> dict[str, Any]:  # Any: as above
+def _parse(file: Path, data: bytes) -> object:
     try:
-        value = json.loads(data)
+        return json.loads(data)
     except (ValueError, RecursionError):
         raise LoadError(f'{file} is damaged (its JSON is not valid): get the model again.') from None
+
+
+def _object(file: Path, value: object) -> dict[str, Any]:  # Any: as above
     if not isinstance(value, dict):
         raise LoadError(f'{file} is damaged (it does not hold an object): get the model again.')
     return value

@@ -15,6 +15,7 @@ import click
 import pytest
 import transformers
 from click.testing import CliRunner
+from hf_offers import read_models
 from tests.hf_lora_rig import make_adapter
 
 pytestmark = pytest.mark.e2e
@@ -249,16 +250,15 @@ def command(script: Any) -> click.Command:
     return command
 
 
-def test_single_model_is_the_only_one(script: Any, models_file: Path, llama_folder: Path,
-                                      monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [entry.id for entry in script.read_models(models_file, None)][:2] == ['first', 'team/second']
-    [listed] = script.read_models(models_file, 'team/second')
+def test_single_model_is_the_only_one(models_file: Path, llama_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [entry.id for entry in read_models(models_file, None)][:2] == ['first', 'team/second']
+    [listed] = read_models(models_file, 'team/second')
     assert listed.path == models_file.parent / 'second'
-    [hub] = script.read_models(models_file, 'someone/other')
+    [hub] = read_models(models_file, 'someone/other')
     assert (hub.id, hub.repo, hub.path) == ('someone/other', 'someone/other', None)
     monkeypatch.chdir(llama_folder.parent)
     for name in (llama_folder.name, str(llama_folder), f'./{llama_folder.name}', f'../{llama_folder.parent.name}/none'):
-        [folder] = script.read_models(models_file, name)
+        [folder] = read_models(models_file, name)
         assert (folder.id, folder.repo) == (name, None)
         assert folder.path == (llama_folder.parent.parent / llama_folder.parent.name / name).resolve()
 
