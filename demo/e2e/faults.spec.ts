@@ -182,7 +182,7 @@ test('a panel that cannot be fetched says so, and no reload is offered while the
 })
 
 test('a language that cannot be fetched says so, and the page stays in the one it is in', async ({ sandbox, page }) => {
-  await page.route('**/assets/fr-*.js', (route) => route.abort())
+  await page.route('**/assets/fr-*.json', (route) => route.abort())
   await sandbox.enter()
   await page.getByRole('combobox', { name: 'Language' }).selectOption('Français')
   await expect(sandbox.alert).toContainText('The server cannot be reached')

@@ -51,7 +51,7 @@ test('within a second of navigating the box takes input and the models are there
   expect(best.models).toBeLessThan(1000)
 })
 
-/** What a key costs of 20, the 19th cheapest (p95), in milliseconds: its event, what Vue makes of it, layout and paint. */
+/** What a key costs of 20, the 19th cheapest (p95), in milliseconds: its event, what the page makes of it, layout and paint. */
 async function typingMs(page: Page): Promise<number> {
   const now = await threadClock(page)
   const all: number[] = []

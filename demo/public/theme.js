@@ -1,4 +1,4 @@
-// Runs before the first paint, so that a chosen theme does not flash the other one. See src/composables/useTheme.ts.
+// Runs before the first paint, so that a chosen theme does not flash the other one. See src/state/theme.ts.
 try {
   const theme = localStorage.getItem('sandle.theme')
   if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme

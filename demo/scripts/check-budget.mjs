@@ -1,5 +1,5 @@
-// Fails the build when the page grows beyond its budget, gzipped: what a browser fetches to open the page and write on it, and all of it
-// with the panels and the languages that come later. /docs/ is Swagger UI and not counted.
+// Fails the build when the page grows beyond its budget, gzipped: all its scripts together, and what a browser fetches of them to open
+// the page and write on it. /docs/ is Swagger UI and not counted, nor are the words of the languages beside English, which are JSON.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,7 +9,8 @@ const dist = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist')
 const assets = join(dist, 'assets')
 const html = readFileSync(join(dist, 'index.html'), 'utf8')
 
-const sizeOf = (name) => gzipSync(readFileSync(join(assets, name))).length
+const sizeOf = (path) => gzipSync(readFileSync(path)).length
+const named = (folder, ending) => readdirSync(folder).filter((name) => name.endsWith(ending)).map((name) => join(folder, name))
 
 /** A script and the scripts that it imports at once; `import('…')` is for later. */
 function withImports(name, found = new Set()) {
@@ -22,18 +23,19 @@ function withImports(name, found = new Set()) {
 
 const [entry] = html.match(/(?<=src="\/assets\/)[^"]+\.js/) ?? []
 if (!entry) throw new Error('dist/index.html names no script')
-const scripts = readdirSync(assets).filter((name) => name.endsWith('.js'))
-const styles = readdirSync(assets).filter((name) => name.endsWith('.css'))
+const before = named(dist, '.js') // what index.html runs before the first paint
+const scripts = named(assets, '.js')
+const styles = named(assets, '.css')
 if (styles.length === 0) throw new Error('dist/assets holds no .css file')
 
 const BUDGETS = [
-  { what: 'JS to open the page', files: [...withImports(entry)], limitKb: 60 },
-  { what: 'JS in all, with every panel and language', files: scripts, limitKb: 90 },
+  { what: 'JS in all', files: [...before, ...scripts], limitKb: 60 },
+  { what: 'JS to open the page', files: [...before, ...[...withImports(entry)].map((name) => join(assets, name))], limitKb: 45 },
   { what: 'CSS', files: styles, limitKb: 12 },
 ]
 let isOver = false
 for (const { what, files, limitKb } of BUDGETS) {
-  const kb = files.reduce((sum, name) => sum + sizeOf(name), 0) / 1000
+  const kb = files.reduce((sum, path) => sum + sizeOf(path), 0) / 1000
   isOver ||= kb > limitKb
   console.log(`${what}: ${kb.toFixed(1)} kB of ${limitKb} kB gzipped${kb > limitKb ? ' TOO MUCH' : ''}`)
 }

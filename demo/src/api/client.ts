@@ -5,7 +5,7 @@ import { interrupted, readStream } from './stream'
 import { readCompletion, readError, readModels, type CompletionEvent, type Model } from './wire'
 
 /**
- * The only module that calls fetch. Every failure leaves it as a Failure; an abort leaves it as the browser's AbortError.
+ * All that is asked of the API. Every failure leaves it as a Failure; an abort leaves it as the browser's AbortError.
  * The key travels in the Authorization header and nowhere else.
  */
 
@@ -63,11 +63,6 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined
   }
-}
-
-/** Whether the page itself is served at this moment. */
-export function isServed(): Promise<boolean> {
-  return fetch('/', { method: 'HEAD', credentials: 'omit', cache: 'no-store' }).then(({ ok }) => ok, () => false)
 }
 
 /** What an address of the API gives; undefined where that is not JSON. Throws a Failure, or AbortError once `signal` aborts. */

@@ -1,11 +1,11 @@
-import { computed, ref, shallowRef } from 'vue'
+import { computed, signal } from '@preact/signals-core'
 
 import { complete } from '../api/client'
 import type { CompletionRequest } from '../api/request'
-import { Attempts } from '../composables/attempts'
-import { batchByFrame } from '../composables/frames'
-import { RunRecord } from '../composables/runRecord'
 import type { NodeId, RunMeta, Token } from '../document/tree'
+import { Attempts } from '../state/attempts'
+import { batchByFrame } from '../state/frames'
+import { RunRecord } from '../state/runRecord'
 
 export type Ask = typeof complete
 
@@ -13,18 +13,18 @@ export type ColumnState = 'waiting' | 'writing' | 'failed' | 'stopped' | 'finish
 
 /** One model's answer in a comparison. What goes wrong in it stays in it; while the model loads it asks again. */
 export class Column {
-  readonly text = shallowRef('')
+  readonly text = signal('')
   /** They concatenate to the text, or there are none. */
-  readonly tokens = shallowRef<readonly Token[]>([])
-  readonly finish = shallowRef<string | null>(null)
-  readonly figures = shallowRef<Pick<RunMeta, 'usage' | 'ttftMs' | 'tps'>>({ usage: null, ttftMs: null, tps: null })
-  readonly summary = ref('')
+  readonly tokens = signal<readonly Token[]>([])
+  readonly finish = signal<string | null>(null)
+  readonly figures = signal<Pick<RunMeta, 'usage' | 'ttftMs' | 'tps'>>({ usage: null, ttftMs: null, tps: null })
+  readonly summary = signal('')
   /** The branch of the document that the answer has become. */
-  readonly adopted = ref<NodeId | null>(null)
+  readonly adopted = signal<NodeId | null>(null)
   /** How many turns away its own is, until it has come; 0 when it is not known. */
-  readonly place = ref(0)
+  readonly place = signal(0)
   private readonly attempts = new Attempts()
-  private readonly hasEnded = ref(false)
+  private readonly hasEnded = signal(false)
   readonly failure = this.attempts.failure
   /** Seconds until it asks again while its model loads. */
   readonly waitS = this.attempts.waitS

@@ -1,10 +1,10 @@
-import { computed, ref, shallowRef } from 'vue'
+import { computed, signal } from '@preact/signals-core'
 
 import { buildRequest } from '../api/request'
 import type { Model } from '../api/wire'
-import type { Sandbox } from '../composables/sandbox'
 import { textOf, type DocumentTree, type NodeId } from '../document/tree'
 import type { Settings } from '../settings/settings'
+import type { Sandbox } from '../state/sandbox'
 import { Column, type Ask } from './column'
 
 /** So many models are asked at once, at most. */
@@ -21,12 +21,12 @@ export interface Question {
 /** One prompt, several models: each answers for itself. */
 export class Comparison {
   /** The models to ask, in the order of the columns. */
-  readonly chosen = ref<string[]>([])
-  readonly columns = shallowRef<readonly Column[]>([])
-  readonly question = shallowRef<Question | null>(null)
+  readonly chosen = signal<string[]>([])
+  readonly columns = signal<readonly Column[]>([])
+  readonly question = signal<Question | null>(null)
   readonly isRunning = computed(() => this.columns.value.some((column) => column.isRunning.value))
   /** The token looked at in all columns, counted from 0. */
-  readonly place = ref(0)
+  readonly place = signal(0)
 
   constructor(private readonly ask?: Ask) {}
 

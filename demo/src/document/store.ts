@@ -1,3 +1,5 @@
+import { openDatabase, result } from '../storage/database'
+import { keep, readKept } from '../storage/kept'
 import { pack, unpack } from './packing'
 import { restore, type Restored, type Saved } from './transfer'
 
@@ -13,41 +15,19 @@ const LEFT = 'sandle.left'
 /** Records of tabs closed long ago that are kept. */
 const KEEP = 20
 
-function open(): Promise<IDBDatabase> {
-  return new Promise((resolve, reject) => {
-    const request = indexedDB.open(DATABASE, 1)
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE)
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error ?? new Error('IndexedDB does not open'))
-    request.onblocked = () => reject(new Error('IndexedDB is blocked'))
-  })
-}
-
-function result<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error ?? new Error('IndexedDB failed'))
-  })
-}
-
 /** This tab's name, which survives a reload. */
 function tabName(): string {
-  try {
-    const known = sessionStorage.getItem('sandle.tab')
-    if (known) return known
-    const name = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`
-    sessionStorage.setItem('sandle.tab', name)
-    return name
-  } catch {
-    return 'only'
-  }
+  const known = readKept('tab', 'sandle.tab')
+  if (known) return known
+  const name = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`
+  return keep('tab', 'sandle.tab', name) ? name : 'only'
 }
 
 let database: Promise<IDBDatabase> | undefined
 let tab: string | undefined
 
 async function records(mode: IDBTransactionMode): Promise<IDBObjectStore> {
-  database ??= open()
+  database ??= openDatabase(DATABASE, (made) => made.createObjectStore(STORE))
   return (await database).transaction(STORE, mode).objectStore(STORE)
 }
 
@@ -71,23 +51,19 @@ function newest(all: unknown[]): unknown {
 }
 
 function whatWasLeft(): unknown {
-  const text = sessionStorage.getItem(LEFT)
+  const text = readKept('tab', LEFT)
   return text === null ? null : JSON.parse(text)
 }
 
-/** For a page that is being left: keeps what is not stored yet for its next opening. */
+/** For a page that is being left: keeps what is not stored yet for its next opening. Where it is too large, what was stored last has to do. */
 export function leaveBehind(saved: Saved): void {
-  try {
-    sessionStorage.setItem(LEFT, JSON.stringify(pack(saved)))
-  } catch {
-    // Too large, or forbidden: what was stored last has to do.
-  }
+  keep('tab', LEFT, JSON.stringify(pack(saved)))
 }
 
 async function put(packed: unknown): Promise<void> {
   tab ??= tabName()
   await result((await records('readwrite')).put(packed, tab))
-  sessionStorage.removeItem(LEFT)
+  keep('tab', LEFT, null)
 }
 
 export async function storeSaved(saved: Saved): Promise<void> {

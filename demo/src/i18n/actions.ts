@@ -1,4 +1,4 @@
-import { catalogue, formatCount, formatDecimal, plural } from './catalogue'
+import { catalogue, formatCount, formatDecimal } from './catalogue'
 
 /** Around the text: the editor, the bar of actions, what a run says of itself. */
 export const actions = catalogue('actions', {
@@ -20,30 +20,31 @@ export const actions = catalogue('actions', {
   nextBranch: 'Next branch',
   previousBranchHint: 'Previous branch (Alt+←)',
   nextBranchHint: 'Next branch (Alt+→)',
-  branchOf: (at: number, of: number) => `Branch ${formatCount(at)} of ${formatCount(of)}`,
-  forkOf: (at: number, of: number, branch: number, branches: number) => `Fork ${formatCount(at)} of ${formatCount(of)}, branch ${formatCount(branch)} of ${formatCount(branches)}`,
+  branchOf: 'Branch {0} of {1}',
+  forkOf: 'Fork {0} of {1}, branch {2} of {3}',
   putBack: 'Put back the earlier text',
-  characters: (count: number) => plural(count, 'character', 'characters'),
-  imported: (name: string) => `Imported ${name}`,
+  characters: '{0|character|characters}',
+  imported: 'Imported {0}',
   unreadable: 'The file cannot be read.',
-  notJson: (name: string) => `${name} is not a JSON file.`,
+  notJson: '{0} is not a JSON file.',
 })
 
 /** What a run says of itself. */
 export const runs = catalogue('runs', {
   generating: 'Generating',
   waiting: 'Waiting for the model',
-  queued: (place: number) => `Waiting in the queue, place ${formatCount(place)}`,
+  queued: 'Waiting in the queue, place {0}',
   stopped: 'Stopped',
   finished: 'Finished',
-  finishedTokens: (count: number) => `Finished, ${plural(count, 'token', 'tokens')}`,
+  finishedTokens: 'Finished, {0|token|tokens}',
   reachedMax: 'reached Max tokens',
-  promptTokens: (count: number) => `${formatCount(count)} prompt tokens`,
-  rate: (tps: number) => `${formatDecimal(tps, tps < 10 ? 1 : 0)} tokens/s`,
-  first: (ms: number) => `first after ${duration(ms)}`,
+  promptTokens: '{0} prompt tokens',
+  rate: '{0} tokens/s',
+  first: 'first after {0}',
   replaying: 'Replaying',
   identical: 'Identical',
-  diverged: (unit: 'token' | 'character', at: number, expected: string, got: string) => `Diverged at ${unit} ${formatCount(at)}: “${expected}” then, “${got}” now`,
+  divergedAtToken: 'Diverged at token {0}: “{1}” then, “{2}” now',
+  divergedAtCharacter: 'Diverged at character {0}: “{1}” then, “{2}” now',
 })
 
 export function duration(ms: number): string {

@@ -1,10 +1,29 @@
 /// <reference types="vite/client" />
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, expectTypeOf, it, vi } from 'vitest'
 
-import { catalogue, formatCount, formatDecimal, plural, useLanguage, type Translation } from './catalogue'
-import * as french from './fr'
+import type * as actions from './actions'
+import { catalogue, formatCount, formatDecimal, setLanguage, type Language } from './catalogue'
+import type * as code from './code'
+import type * as compare from './compare'
+import type * as failures from './failures'
+import french from './fr.json'
+import type * as help from './help'
+import type * as page from './page'
+import type * as presets from './presets'
+import type * as sessions from './sessions'
+import type * as settings from './settings'
+import type * as share from './share'
+import type * as tokens from './tokens'
+import type * as tree from './tree'
+import type * as usage from './usage'
 
 type Words = Readonly<Record<string, unknown>>
+
+type Areas = typeof actions & typeof code & typeof compare & typeof failures & typeof help & typeof page & typeof presets & typeof sessions & typeof settings & typeof share
+  & typeof tokens & typeof tree & typeof usage
+
+/** The names of the entries of each catalogue. */
+type Names<All> = { -readonly [Name in keyof All as All[Name] extends (...values: never[]) => unknown ? never : Name]: `${Exclude<keyof All[Name], symbol>}` }
 
 /** Every catalogue of the page: `area.NAME` to its words in the language in use. */
 const CATALOGUES: readonly [string, Words][] = Object.entries(import.meta.glob<Words>('./*.ts', { eager: true }))
@@ -13,31 +32,38 @@ const CATALOGUES: readonly [string, Words][] = Object.entries(import.meta.glob<W
 
 /** Entries that are the same words in both languages. Add yours: the list is short, and each is meant. */
 const SAME_IN_BOTH: readonly string[] = [
-  'tokens.tokens.tokens', 'tokens.tokens.token', 'tokens.tokens.facts', 'tokens.tokens.overTokens', 'tokens.tokens.bits',
+  'tokens.tokens.tokens', 'tokens.tokens.token', 'tokens.tokens.overTokens',
   'sessions.sessionWords.session', 'presets.presetNames.classic', 'page.page.api', 'page.tabs.Tokens', 'page.tabs.Code',
   'settings.parameterLabels.top_p', 'settings.parameterLabels.top_k', 'settings.parameterLabels.min_p', 'settings.parameterLabels.logprobs',
 ]
 
-afterEach(() => useLanguage('en'))
+beforeEach(() => { vi.stubGlobal('fetch', () => Promise.resolve(Response.json(french))) })
+afterEach(() => setLanguage('en'))
 
-async function inLanguage<T>(chosen: 'en' | 'fr', read: () => T): Promise<T> {
-  await useLanguage(chosen)
+async function inLanguage<T>(chosen: Language, read: () => T): Promise<T> {
+  await setLanguage(chosen)
   return read()
 }
 
-/** What an entry comes to. Functions are called with figures, which a template takes for names, too; those that hand a name through, with names. */
+/** What an entry comes to, read as it stands or filled with figures. */
 function samples(entry: unknown): string[] {
   if (typeof entry === 'string') return [entry]
-  if (Array.isArray(entry)) return entry as string[]
-  const call = entry as (...values: unknown[]) => unknown
-  const results = (values: unknown[]): unknown[] => values.map((value) => call(...Array.from({ length: Math.max(1, call.length) }, () => value)))
-  const figures = results([0, 1, 2, 1234.5])
-  return (figures.every((each) => typeof each === 'string') ? figures : results(['x', 'length', 'token', 'character'])) as string[]
+  const call = entry as (...values: number[]) => string
+  return [0, 1, 2, 1234.5].map((value) => call(value, value, value, value, value))
+}
+
+/** Which of its values an entry shows. */
+function placesIn(entry: unknown): string[] {
+  if (typeof entry === 'string') return []
+  const call = entry as (...values: string[]) => string
+  return [...new Set(call('‹0›', '‹1›', '‹2›', '‹3›', '‹4›').match(/‹\d›/g))].sort()
 }
 
 describe('the catalogues', () => {
   it('are there in French by their names, and no others', () => {
     expect(Object.keys(french).sort()).toEqual(CATALOGUES.map(([name]) => name.replace(/.*\./, '')).sort())
+    for (const [area, words] of CATALOGUES) expect(Object.keys(french[area.replace(/.*\./, '') as keyof typeof french]).sort(), area).toEqual(Object.keys(words).sort())
+    expectTypeOf<Names<typeof french>>().toEqualTypeOf<Names<Areas>>()
   })
 
   describe.each(CATALOGUES)('%s', (area, words) => {
@@ -48,7 +74,8 @@ describe('the catalogues', () => {
         expect(text).toEqual(expect.any(String))
         expect(text).not.toMatch(/undefined|NaN|\[object|^\s*$/)
       }
-      expect(translated).toHaveLength(english.length)
+      expect(await inLanguage('fr', () => placesIn(words[name]))).toEqual(await inLanguage('en', () => placesIn(words[name])))
+      expect([...english, ...translated].filter((text) => /[{}|]/.test(text))).toEqual([])
       const isSame = JSON.stringify(english) === JSON.stringify(translated)
       expect(isSame, isSame ? 'the same in both languages' : 'listed as the same, and is not').toBe(SAME_IN_BOTH.includes(`${area}.${name}`))
     })
@@ -67,31 +94,26 @@ describe('the catalogues', () => {
 })
 
 describe('catalogue', () => {
-  const words = catalogue('words', { hello: 'Hello', tokens: (count: number) => plural(count, 'token', 'tokens'), row: ['one', 'two'] })
+  const words = catalogue('words', { hello: 'Hello', tokens: '{0|token|tokens}', of: '{0} of {1|model|models}, {0}', named: 'Is {0} here?' })
 
   it('reads its English words where there are no others', async () => {
-    const read = (): unknown[] => [words.hello, words.tokens(0), words.tokens(1), words.tokens(1234), words.row]
-    expect(await inLanguage('en', read)).toEqual(['Hello', '0 tokens', '1 token', '1,234 tokens', ['one', 'two']])
+    const read = (): unknown[] => [words.hello, words.tokens(0), words.tokens(1), words.tokens(1234), words.of(2, 1), words.named('a|{1}')]
+    expect(await inLanguage('en', read)).toEqual(['Hello', '0 tokens', '1 token', '1,234 tokens', '2 of 1 model, 2', 'Is a|{1} here?'])
     expect((await inLanguage('fr', read)).slice(1, 4)).toEqual(['0 token', '1 token', '1\u202f234 tokens'])
   })
 
-  it('holds other languages to it by the compiler', () => {
-    type Words = Translation<{ text: 'one'; count: (count: number) => string; row: readonly ['one', 'two'] }>
-    const all = { text: 'un', count: (count: number) => `${count}`, row: ['un', 'deux'] as const }
-    const words: Words = all
-    expect(words.text).toBe('un')
-    // @ts-expect-error an entry lacks
-    void ({ count: all.count, row: all.row } satisfies Words)
-    // @ts-expect-error an entry is too many
-    void ({ ...all, more: 'plus' } satisfies Words)
-    // @ts-expect-error a text stands for a function
-    void ({ ...all, count: 'un' } satisfies Words)
-    // @ts-expect-error a function asks for other values
-    void ({ ...all, count: (name: string) => name } satisfies Words)
-    // @ts-expect-error a row is shorter
-    void ({ ...all, row: ['un'] } satisfies Words)
+  it('is held to its places by the compiler', () => {
+    expectTypeOf(words.hello).toEqualTypeOf<string>()
+    expectTypeOf(words.named).parameters.toEqualTypeOf<[string | number]>()
+    expectTypeOf(words.of).parameters.toEqualTypeOf<[string | number, string | number]>()
     // @ts-expect-error nobody knows this entry
     expect(words.goodbye).toBeUndefined()
+  })
+
+  it('stays as it is where the words cannot be fetched', async () => {
+    vi.stubGlobal('fetch', () => Promise.resolve(new Response('', { status: 404 })))
+    await expect(setLanguage('fr')).rejects.toThrow('HTTP 404')
+    expect([words.tokens(0), formatCount(1234)]).toEqual(['0 tokens', '1,234'])
   })
 })
 

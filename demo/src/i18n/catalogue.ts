@@ -1,9 +1,13 @@
 /**
  * The words of the page in its languages. Each area of the page has its English catalogues in this folder, and the page is built with
- * them; another language has a folder of its own and is fetched when it is chosen. English decides which entries there are, and the
- * compiler holds every other language to them: none may lack, none may be more.
+ * them. Every other language is one JSON file beside them, which a translator can write: data, fetched when it is chosen. English
+ * decides which entries there are; catalogue.spec.ts, by the compiler and by its tests, holds every other language to it.
  */
-import { shallowRef, watchEffect } from 'vue'
+import { effect, signal } from '@preact/signals-core'
+
+import { fetchAsset } from '../api/asset'
+import { keep, readKept } from '../storage/kept'
+import french from './fr.json?url'
 
 export type Language = 'en' | 'fr'
 
@@ -11,76 +15,77 @@ export type Language = 'en' | 'fr'
 export const LANGUAGES: Readonly<Record<Language, string>> = { en: 'English', fr: 'Français' }
 
 /** The words of a language, by the name of their catalogue. */
-type Words = Readonly<Record<string, object>>
+type Words = Readonly<Record<string, Readonly<Record<string, string>>>>
 
-const FETCHED: Readonly<Record<Exclude<Language, 'en'>, () => Promise<Words>>> = { fr: () => import('./fr') }
+/** Where the languages lie that the page is not built with. */
+const FETCHED: Readonly<Record<Exclude<Language, 'en'>, string>> = { fr: french }
 
 const STORAGE_KEY = 'sandle.language'
 
 /** The chosen language, else the first one of the browser's that the page speaks, else English. */
 export function initialLanguage(): Language {
-  let stored: string | null = null
-  try {
-    stored = localStorage.getItem(STORAGE_KEY)
-  } catch {
-    // Storage is forbidden here: the browser's languages decide.
-  }
-  const wanted = [stored, ...navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase())]
+  const wanted = [readKept('device', STORAGE_KEY), ...navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase())]
   return wanted.find((tag): tag is Language => tag !== null && Object.hasOwn(LANGUAGES, tag)) ?? 'en'
 }
 
 /** The language in use; reading it makes what is read follow a change. */
-export const language = shallowRef<Language>('en')
+export const language = signal<Language>('en')
 
 /** Its words; empty for English, whose words stand in the catalogues. */
-const translation = shallowRef<Words>({})
+const translation = signal<Words>({})
 
 /** Keeps the document's `lang` in step; called once, by the page. */
 export function followLanguage(): void {
-  watchEffect(() => { document.documentElement.lang = language.value })
+  effect(() => { document.documentElement.lang = language.value })
 }
 
 /** Brings a language into use. Throws where its words cannot be fetched; then the one in use stays. */
-export async function useLanguage(chosen: Language): Promise<void> {
-  translation.value = chosen === 'en' ? {} : await FETCHED[chosen]()
+export async function setLanguage(chosen: Language): Promise<void> {
+  translation.value = chosen === 'en' ? {} : await fetchAsset(FETCHED[chosen]) as Words // a file of this build
   language.value = chosen
 }
 
 /** The same for good: the page opens in it the next time. */
 export async function chooseLanguage(chosen: Language): Promise<void> {
-  await useLanguage(chosen)
-  try {
-    localStorage.setItem(STORAGE_KEY, chosen)
-  } catch {
-    // It holds until the page is left.
-  }
+  await setLanguage(chosen)
+  keep('device', STORAGE_KEY, chosen)
 }
 
-/** An entry is a text, a row of texts, or a function from figures and names to a text. */
-type Entry = string | readonly string[] | ((...values: never[]) => string)
+/** What an entry's places can be filled with: a name as it is, a figure with the separators of the language in use. */
+type Value = string | number
 
-/** The same in another language: a text for a text, as many for a row, a function of the same values for a function. */
-type Translated<English extends Entry> =
-  English extends string ? string
-    : English extends readonly string[] ? { readonly [At in keyof English]: string }
-      : English extends (...values: infer Values) => string ? (...values: Values) => string : never
+/** One value for each place that a text has, `{0}`, `{1}` and so on. */
+type Values<Text extends string, Found extends Value[] = []> = Text extends `${string}{${Found['length']}${'}' | '|'}${string}` ? Values<Text, [...Found, Value]> : Found
 
-export type Translation<English> = { readonly [Name in keyof English]: English[Name] extends Entry ? Translated<English[Name]> : never }
+/** How an entry is read: a text, or a function of what goes into its places. */
+type Reading<Text extends string> = Values<Text> extends [] ? string : (...values: Values<Text>) => string
+
+export type Catalogue<English> = { readonly [Name in keyof English]: English[Name] extends string ? Reading<English[Name]> : never }
 
 /**
  * Makes a catalogue of English words; what it returns reads the entries of the language in use: `const t = catalogue('t', {…})`, then
- * `t.generate`. Another language has its words under the same name.
+ * `t.generate` or `t.branchOf(2, 4)`. Another language has its words under the same name.
+ *
+ * In a text `{0}` is the first value, and `{0|token|tokens}` a count with its noun in the right number: "1 token".
  */
-export function catalogue<const English extends Readonly<Record<string, Entry>>>(name: string, english: English): Translation<English> {
-  return new Proxy(english as object, { get: (_, entry) => Reflect.get(translation.value[name] ?? english, entry) as unknown }) as Translation<English>
+export function catalogue<const English extends Readonly<Record<string, string>>>(name: string, english: English): Catalogue<English> {
+  const read = (_: object, entry: string): unknown => {
+    const text = (translation.value[name] ?? english)[entry]
+    return text?.includes('{') ? (...values: Value[]) => fill(text, values) : text
+  }
+  return new Proxy(english as object, { get: read as ProxyHandler<object>['get'] }) as Catalogue<English>
+}
+
+function fill(text: string, values: readonly Value[]): string {
+  return text.replace(/\{(\d)(?:\|([^|]*)\|([^}]*))?\}/g, (_, place: string, one?: string, other?: string) => {
+    const value = values[Number(place)] ?? ''
+    const shown = typeof value === 'number' ? formatCount(value) : value
+    if (one === undefined) return shown
+    return `${shown} ${PLURALS[language.value].select(Number(value)) === 'one' ? one : other}`
+  })
 }
 
 const PLURALS: Readonly<Record<Language, Intl.PluralRules>> = { en: new Intl.PluralRules('en'), fr: new Intl.PluralRules('fr') }
-
-/** A count and its noun in the right number: "1 token", "0 tokens"; in French "0 token". */
-export function plural(count: number, one: string, other: string): string {
-  return `${formatCount(count)} ${PLURALS[language.value].select(count) === 'one' ? one : other}`
-}
 
 const formats = new Map<string, Intl.NumberFormat>()
 

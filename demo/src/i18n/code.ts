@@ -6,7 +6,7 @@ export const codeWords = catalogue('codeWords', {
   copy: 'Copy code',
   copied: 'Copied',
   selectIt: 'Select the text to copy it',
-  request: (language: string) => `The request in ${language}`,
+  request: 'The request in {0}',
   keyFirst: 'Put the key into the environment first:',
   keyNever: 'It is never written here.',
 })

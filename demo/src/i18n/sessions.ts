@@ -11,9 +11,9 @@ export const sessionWords = catalogue('sessionWords', {
   name: 'Name of the session',
   save: 'Save',
   cancel: 'Cancel',
-  deleted: (name: string) => `“${name}” deleted`,
+  deleted: '“{0}” deleted',
   undoDelete: 'Restore',
-  beside: (name: string) => `This text was also changed in another tab; what stands here is kept as “${name}”`,
+  beside: 'This text was also changed in another tab; what stands here is kept as “{0}”',
   unreadable: 'This session cannot be read.',
   unsaved: 'This browser does not keep sessions here. Export the text to keep it.',
 })

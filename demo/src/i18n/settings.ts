@@ -1,4 +1,4 @@
-import { catalogue, formatCount, plural } from './catalogue'
+import { catalogue } from './catalogue'
 
 /** The rail: the key, the presets, the fields and what they are for. */
 export const settingsWords = catalogue('settingsWords', {
@@ -20,15 +20,15 @@ export const settingsWords = catalogue('settingsWords', {
   filesHint: 'The text with its history, and these settings. Never the key.',
   stops: 'Stop sequences',
   chosenStops: 'Chosen stop sequences',
-  removeStop: (stop: string) => `Remove stop sequence ${stop}`,
+  removeStop: 'Remove stop sequence {0}',
   stopPlaceholder: 'Type and press Enter',
   newlineHint: 'is a newline.',
   random: 'random',
   off: 'off',
   echo: 'Echo',
   echoHint: 'The server repeats the prompt and tells how likely each of its tokens was.',
-  reset: (label: string) => `Reset ${label}`,
-  slider: (label: string) => `Slider for ${label}`,
+  reset: 'Reset {0}',
+  slider: 'Slider for {0}',
 })
 
 export const parameterLabels = catalogue('parameterLabels', {
@@ -64,7 +64,7 @@ export const keyWords = catalogue('keyWords', {
   printed: 'The server prints it when it starts.',
   asking: 'Asking for the models…',
   noModel: 'No model is on offer.',
-  models: (count: number) => `${plural(count, 'model', 'models')} to choose from.`,
+  models: '{0|model|models} to choose from.',
   show: 'Show the key',
   tryAgain: 'Try again',
   usage: 'Usage',
@@ -79,9 +79,9 @@ export const modelWords = catalogue('modelWords', {
   label: 'Model',
   ready: 'ready',
   loading: 'loading',
-  loadingFor: (seconds: number) => `loading, ${formatCount(seconds)} s`,
+  loadingFor: 'loading, {0} s',
   available: 'not loaded',
   error: 'error',
   enterKey: 'Enter the API key to see the models',
-  context: (tokens: number) => `Context: ${formatCount(tokens)} tokens.`,
+  context: 'Context: {0} tokens.',
 })

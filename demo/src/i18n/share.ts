@@ -1,4 +1,4 @@
-import { catalogue, formatCount } from './catalogue'
+import { catalogue } from './catalogue'
 
 /** Links that carry a text. */
 export const shareWords = catalogue('shareWords', {
@@ -10,12 +10,12 @@ export const shareWords = catalogue('shareWords', {
   copy: 'Copy link',
   copied: 'The link is in the clipboard.',
   selectIt: 'Select the link to copy it.',
-  length: (letters: number) => `${formatCount(letters)} characters long.`,
+  length: '{0} characters long.',
   long: 'Some programs cut links as long as this one. Exporting a file is safer.',
   tooLarge: 'The text is too large for a link. Export it as a file instead.',
   making: 'Making the link…',
   opened: 'Opened from the link',
-  unknownModel: (id: string) => `The link’s model ${id} is not here; yours stays.`,
+  unknownModel: 'The link’s model {0} is not here; yours stays.',
   broken: 'The link is damaged or incomplete: nothing was opened, and your text is as it was.',
   tooLargeToOpen: 'The link holds more than this page opens. Your text is as it was.',
 })

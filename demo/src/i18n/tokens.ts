@@ -1,4 +1,4 @@
-import { catalogue, formatCount, plural } from './catalogue'
+import { catalogue } from './catalogue'
 
 /** The token view and the scoring of texts. */
 export const tokens = catalogue('tokens', {
@@ -13,24 +13,26 @@ export const tokens = catalogue('tokens', {
   choose: 'Choose a token to see what the model might have written in its place.',
   // The bars
   alternatives: 'Alternatives',
-  position: (at: number, count: number) => `Token ${formatCount(at)} of ${formatCount(count)}`,
-  facts: (logprob: string, id: number | null) => (id === null ? `logprob ${logprob}` : `logprob ${logprob} · id ${id}`),
+  position: 'Token {0} of {1}',
+  logprob: 'logprob {0}',
+  logprobAndId: 'logprob {0} · id {1}',
   firstToken: 'The first token follows nothing, so it has no probability.',
   unscored: 'The server gave no alternatives here.',
   chosen: 'in the text',
-  covered: (count: number, share: string) => (count === 1 ? `This one covers ${share}.` : `These ${formatCount(count)} cover ${share}.`),
+  coveredByOne: 'This one covers {0}.',
+  covered: 'These {0} cover {1}.',
   howToTake: 'Choose one to go on with it instead. What is there now stays as a branch.',
   howToTakeNext: 'Choose one to go on with it.',
-  branch: (at: number, count: number) => `Branch ${formatCount(at)} of ${formatCount(count)}`,
-  showBranch: (at: number, count: number) => `Show branch ${formatCount(at)} of ${formatCount(count)}`,
+  branch: 'Branch {0} of {1}',
+  showBranch: 'Show branch {0} of {1}',
   // Scoring the document, asking for the next token
   scorePrompt: 'Score the prompt',
   scorePromptHint: 'Find the probability of every token, of those that you wrote as well',
   whatNext: 'What comes next?',
   next: 'The next token',
   cancel: 'Cancel',
-  scored: (count: number) => `Scored, ${plural(count, 'token', 'tokens')}`,
-  askedNext: (token: string, share: string) => `Most likely next: ${token}, ${share}`,
+  scored: 'Scored, {0|token|tokens}',
+  askedNext: 'Most likely next: {0}, {1}',
   nothingNext: 'The server gave no probabilities.',
   notSpelled: 'The server’s tokens do not spell this text, so they are not shown.',
   // Score this text
@@ -39,12 +41,12 @@ export const tokens = catalogue('tokens', {
   scoreText: 'Score this text',
   takeDocument: 'Use the document’s text',
   downloadCsv: 'Download CSV',
-  perplexity: (figure: string) => `Perplexity ${figure}`,
+  perplexity: 'Perplexity {0}',
   overTokens: 'Tokens',
-  countScored: (scored: number, all: number) => (scored === all ? formatCount(all) : `${formatCount(scored)} scored of ${formatCount(all)}`),
+  countScored: '{0} scored of {1}',
   totalLogprob: 'Total logprob',
   meanSurprisal: 'Mean surprisal',
-  bits: (figure: string) => `${figure} bits`,
+  bits: '{0} bits',
   perCharacter: 'Bits per character',
   perByte: 'Bits per byte',
   scoredTokens: 'Tokens of the scored text',

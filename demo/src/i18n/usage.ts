@@ -1,15 +1,15 @@
-import { catalogue, formatCount, plural } from './catalogue'
+import { catalogue } from './catalogue'
 
 /** What a key has used, and what it may use. */
 export const usageWords = catalogue('usageWords', {
   title: 'Usage',
-  ofKey: (name: string) => `of the key “${name}”`,
+  ofKey: 'of the key “{0}”',
   asking: 'Asking the server…',
   notUnderstood: 'The server’s account of the usage is not understood.',
   unsupported: 'This server keeps no account of what a key uses.',
   today: 'Today',
-  tokensToday: (count: number) => plural(count, 'token', 'tokens'),
-  tokensTodayOf: (count: number, limit: number) => `${formatCount(count)} of ${plural(limit, 'token', 'tokens')}`,
+  tokensToday: '{0|token|tokens}',
+  tokensTodayOf: '{0} of {1|token|tokens}',
   usedUp: 'Today’s tokens are used up. There are new ones from midnight, UTC.',
   noLimits: 'This key has no limits.',
   requests_per_minute: 'Requests a minute',
@@ -17,13 +17,13 @@ export const usageWords = catalogue('usageWords', {
   parallel: 'Requests at once',
   tokens_per_day: 'Tokens a day',
   period: 'Period',
-  days: (count: number) => plural(count, 'day', 'days'),
+  days: '{0|day|days}',
   chart: 'Tokens a day',
-  chartOf: (from: string, to: string, all: number, most: number, busiest: string) => `Tokens a day from ${from} to ${to}: ${formatCount(all)} in all, ${formatCount(most)} at most, on ${busiest}. The table has every day.`,
+  chartOf: 'Tokens a day from {0} to {1}: {2} in all, {3} at most, on {4}. The table has every day.',
   completion: 'Completion',
   prompt: 'Prompt',
   requests: 'Requests',
-  onDay: (day: string, prompt: number, completion: number, requests: number) => `${day}: ${formatCount(prompt)} + ${plural(completion, 'token', 'tokens')}, ${plural(requests, 'request', 'requests')}`,
+  onDay: '{0}: {1} + {2|token|tokens}, {3|request|requests}',
   pointAtDay: 'Point at a day for its figures.',
   nothing: 'Nothing was used in this period.',
   total: 'Total',

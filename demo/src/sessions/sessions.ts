@@ -1,9 +1,10 @@
-import { computed, onScopeDispose, shallowRef, watch } from 'vue'
+import { computed, signal } from '@preact/signals-core'
 
-import type { Sandbox } from '../composables/sandbox'
 import { save } from '../document/transfer'
 import { emptyTree, textOf, type DocumentTree } from '../document/tree'
 import { sessionWords as t } from '../i18n/sessions'
+import { watch } from '../state/reactive'
+import type { Sandbox } from '../state/sandbox'
 import { readMark, writeMark } from './mark'
 import { newId, titleOf, type SessionHead, type SessionMark } from './session'
 import { listSessions, readSession, removeSession, renameSession, restoreSession, writeSession, type RemovedSession } from './store'
@@ -20,10 +21,10 @@ const PAUSES_PER_WORK = 20
  */
 export class Sessions {
   /** The session that was deleted last, until something else is done. */
-  readonly removed = shallowRef<RemovedSession | null>(null)
+  readonly removed = signal<RemovedSession | null>(null)
   private readonly known = readMark()
-  private readonly mark = shallowRef<SessionMark>(this.known ?? { id: newId(), version: 0 })
-  private readonly heads = shallowRef<SessionHead[]>([])
+  private readonly mark = signal<SessionMark>(this.known ?? { id: newId(), version: 0 })
+  private readonly heads = signal<SessionHead[]>([])
   private readonly channel = typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel('sandle.sessions')
   /** What the session holds as far as this tab knows. A page that comes back to its session has changed nothing yet. */
   private kept: { tree: DocumentTree; settings: string } | null
@@ -40,21 +41,14 @@ export class Sessions {
     return heads.some((head) => head.id === id) ? heads : [{ id, name: '', title, version: 0, savedAt: '' }, ...heads]
   })
 
-  /** To be made in a component's setup. */
   constructor(private readonly parts: Parts) {
     this.kept = this.known && this.snapshot()
     const keepPending = (): void => { if (this.timer !== undefined) void this.enqueue(() => this.keep(), false) }
     if (this.channel) this.channel.onmessage = () => void this.enqueue(() => this.refresh(), false)
     void this.enqueue(() => this.start(), false)
-    watch([parts.document.tree, parts.settings, parts.run.isRunning], () => this.schedule())
+    watch(() => [parts.document.tree.value, { ...parts.settings }, parts.run.isRunning.value], () => this.schedule())
     document.addEventListener('visibilitychange', keepPending)
     window.addEventListener('pagehide', keepPending)
-    onScopeDispose(() => {
-      clearTimeout(this.timer)
-      this.channel?.close()
-      document.removeEventListener('visibilitychange', keepPending)
-      window.removeEventListener('pagehide', keepPending)
-    })
   }
 
   /** Keeps what the page holds as its session, and makes what comes next another one. */

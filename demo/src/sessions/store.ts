@@ -1,5 +1,6 @@
 import { pack, unpack } from '../document/packing'
 import { restore, type Restored, type Saved } from '../document/transfer'
+import { openDatabase, result } from '../storage/database'
 import { newId, nextHead, readHead, type SessionHead, type SessionMark } from './session'
 
 /**
@@ -13,19 +14,6 @@ const DOCUMENTS = 'documents'
 
 let database: Promise<IDBDatabase> | undefined
 
-function open(): Promise<IDBDatabase> {
-  return new Promise((resolve, reject) => {
-    const request = indexedDB.open(DATABASE, 1)
-    request.onupgradeneeded = () => {
-      request.result.createObjectStore(HEADS, { keyPath: 'id' })
-      request.result.createObjectStore(DOCUMENTS)
-    }
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error ?? new Error('IndexedDB does not open'))
-    request.onblocked = () => reject(new Error('IndexedDB is blocked'))
-  })
-}
-
 interface Stores {
   heads: IDBObjectStore
   documents: IDBObjectStore
@@ -33,7 +21,7 @@ interface Stores {
 
 /** One transaction over both stores: what `work` returns, once all of it is kept. */
 async function transact<T>(mode: IDBTransactionMode, work: (stores: Stores) => Promise<T>): Promise<T> {
-  database ??= open()
+  database ??= openDatabase(DATABASE, make)
   database.catch(() => { database = undefined }) // the next attempt may succeed
   const transaction = (await database).transaction([HEADS, DOCUMENTS], mode)
   const finished = new Promise<void>((resolve, reject) => {
@@ -41,16 +29,14 @@ async function transact<T>(mode: IDBTransactionMode, work: (stores: Stores) => P
     transaction.onabort = () => reject(transaction.error ?? new Error('IndexedDB failed'))
   })
   finished.catch(() => undefined) // reported below, or by `work` itself
-  const result = await work({ heads: transaction.objectStore(HEADS), documents: transaction.objectStore(DOCUMENTS) })
+  const found = await work({ heads: transaction.objectStore(HEADS), documents: transaction.objectStore(DOCUMENTS) })
   await finished
-  return result
+  return found
 }
 
-function result<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error ?? new Error('IndexedDB failed'))
-  })
+function make(made: IDBDatabase): void {
+  made.createObjectStore(HEADS, { keyPath: 'id' })
+  made.createObjectStore(DOCUMENTS)
 }
 
 async function readHeads({ heads }: Stores): Promise<SessionHead[]> {

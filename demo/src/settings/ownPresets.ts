@@ -1,5 +1,6 @@
-import { onScopeDispose, shallowRef, type ShallowRef } from 'vue'
+import { signal, type Signal } from '@preact/signals-core'
 
+import { keep, readKept } from '../storage/kept'
 import type { Preset } from './presets'
 import { readSettings } from './settings'
 
@@ -39,32 +40,19 @@ export function withPreset(presets: readonly OwnPreset[], preset: OwnPreset): Ow
 }
 
 export interface OwnPresets {
-  list: ShallowRef<readonly OwnPreset[]>
+  list: Signal<readonly OwnPreset[]>
   /** False where the browser has no room or forbids it: the preset lasts as long as the page. */
   keep: (preset: OwnPreset) => boolean
   remove: (name: string) => void
 }
 
-/** To be called in a component's setup. Follows what other tabs save. */
-export function useOwnPresets(): OwnPresets {
-  const list = shallowRef<readonly OwnPreset[]>(read())
-
-  function read(): OwnPreset[] {
-    try {
-      return readPresets(localStorage.getItem(STORAGE_KEY))
-    } catch {
-      return []
-    }
-  }
+/** Follows what other tabs save. */
+export function createOwnPresets(): OwnPresets {
+  const list = signal<readonly OwnPreset[]>(readPresets(readKept('device', STORAGE_KEY)))
 
   function write(presets: readonly OwnPreset[]): boolean {
     list.value = presets
-    try {
-      localStorage.setItem(STORAGE_KEY, JSON.stringify(presets))
-      return true
-    } catch {
-      return false
-    }
+    return keep('device', STORAGE_KEY, JSON.stringify(presets))
   }
 
   function onStorage(event: StorageEvent): void {
@@ -72,7 +60,6 @@ export function useOwnPresets(): OwnPresets {
   }
 
   window.addEventListener('storage', onStorage)
-  onScopeDispose(() => window.removeEventListener('storage', onStorage))
   return {
     list,
     keep: (preset) => write(withPreset(list.value, { ...preset, settings: { ...preset.settings, model: '' } })),

@@ -1,4 +1,4 @@
-import { onBeforeUnmount, onMounted, shallowReactive, type Ref } from 'vue'
+import { signal } from '@preact/signals-core'
 
 import type { Chunk } from './chunks'
 import type { Item } from './compose'
@@ -14,45 +14,50 @@ function charactersIn(items: readonly Item[], { from, to }: Chunk): number {
   return count
 }
 
-export interface DrawnBlocks {
+/** Which blocks of a long text are to be drawn: those near the window of the scrolling element. The others keep the height they had. */
+export class DrawnBlocks {
   /** The blocks in or near the window, by their first items. */
-  near: ReadonlySet<number>
-  watchBlock: (block: HTMLElement, isThere: boolean) => void
-  heightOf: (items: readonly Item[], chunk: Chunk) => number
-}
+  readonly near = signal<ReadonlySet<number>>(new Set())
+  private readonly heights = new Map<number, number>()
+  private readonly waiting = new Set<HTMLElement>()
+  private observer: IntersectionObserver | null = null
 
-/** Which blocks of a long text are to be drawn: those near the window of the scrolling `root`. The others keep the height they had. */
-export function useDrawnBlocks(root: Readonly<Ref<HTMLElement | undefined>>): DrawnBlocks {
-  const near = shallowReactive(new Set<number>())
-  const heights = new Map<number, number>()
-  const waiting = new Set<HTMLElement>()
-  let observer: IntersectionObserver | null = null
+  /** From now on, in this scrolling element. Gives the way to end it. */
+  start(root: HTMLElement): () => void {
+    const observer = new IntersectionObserver((entries) => this.onCross(entries), { root, rootMargin: MARGIN })
+    this.observer = observer
+    for (const block of this.waiting) observer.observe(block)
+    this.waiting.clear()
+    return () => observer.disconnect()
+  }
 
-  function onCross(entries: IntersectionObserverEntry[]): void {
-    for (const { target, isIntersecting, boundingClientRect } of entries) {
-      const from = Number((target as HTMLElement).dataset.from)
-      if (isIntersecting) near.add(from)
-      else {
-        if (near.has(from)) heights.set(from, boundingClientRect.height)
-        near.delete(from)
-      }
+  /** Blocks come before the element that they scroll in has started. Gives the way to end it. */
+  readonly watchBlock = (block: HTMLElement): (() => void) => {
+    if (this.observer) this.observer.observe(block)
+    else this.waiting.add(block)
+    return () => {
+      this.observer?.unobserve(block)
+      this.change([], [Number(block.dataset.from)])
     }
   }
 
-  onMounted(() => {
-    observer = new IntersectionObserver(onCross, { root: root.value, rootMargin: MARGIN })
-    for (const block of waiting) observer.observe(block)
-    waiting.clear()
-  })
-  onBeforeUnmount(() => observer?.disconnect())
-
-  function watchBlock(block: HTMLElement, isThere: boolean): void {
-    if (!isThere) {
-      observer?.unobserve(block)
-      near.delete(Number(block.dataset.from))
-    } else if (observer) observer.observe(block)
-    else waiting.add(block) // children are mounted before their parent
+  heightOf(items: readonly Item[], chunk: Chunk): number {
+    return this.heights.get(chunk.from) ?? charactersIn(items, chunk) * GUESS_PX
   }
 
-  return { near, watchBlock, heightOf: (items, chunk) => heights.get(chunk.from) ?? charactersIn(items, chunk) * GUESS_PX }
+  private onCross(entries: readonly IntersectionObserverEntry[]): void {
+    const [come, gone]: [number[], number[]] = [[], []]
+    for (const { target, isIntersecting, boundingClientRect } of entries) {
+      const from = Number((target as HTMLElement).dataset.from)
+      if (!isIntersecting && this.near.value.has(from)) this.heights.set(from, boundingClientRect.height)
+      ;(isIntersecting ? come : gone).push(from)
+    }
+    this.change(come, gone)
+  }
+
+  private change(come: readonly number[], gone: readonly number[]): void {
+    const near = new Set([...this.near.peek(), ...come])
+    for (const from of gone) near.delete(from)
+    this.near.value = near
+  }
 }

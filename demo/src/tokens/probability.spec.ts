@@ -1,9 +1,13 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 
-import { useLanguage } from '../i18n/catalogue'
+import { setLanguage } from '../i18n/catalogue'
+import french from '../i18n/fr.json'
 import { formatFigure, formatLogprob, formatPercent, probabilityOf, stepClass, surprisalOf } from './probability'
 
-afterEach(() => useLanguage('en'))
+afterEach(async () => {
+  vi.unstubAllGlobals()
+  await setLanguage('en')
+})
 
 describe('probabilities', () => {
   it('become steps of colour at round shares', () => {
@@ -27,7 +31,8 @@ describe('probabilities', () => {
   })
 
   it('are written as French writes them', async () => {
-    await useLanguage('fr')
+    vi.stubGlobal('fetch', () => Promise.resolve(Response.json(french)))
+    await setLanguage('fr')
     expect(formatPercent(0.6321)).toBe('63,2\u202f%')
     expect(formatLogprob(-0.459)).toBe('−0,46')
     expect(formatFigure(12.3456)).toBe('12,35')

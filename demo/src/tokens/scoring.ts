@@ -1,10 +1,10 @@
-import { ref, shallowRef } from 'vue'
+import { signal } from '@preact/signals-core'
 
 import { Failure } from '../api/failure'
 import { score, type Scored } from '../api/score'
-import type { Sandbox } from '../composables/sandbox'
 import type { Token } from '../document/tree'
 import { tokens as t } from '../i18n/tokens'
+import type { Sandbox } from '../state/sandbox'
 import { barsOf } from './bars'
 import { endToScore } from './compose'
 import { printed } from './printed'
@@ -24,14 +24,14 @@ interface About {
  * when the tab is opened again.
  */
 export class Scoring {
-  readonly scored = shallowRef<(Scored & { model: string }) | null>(null)
-  readonly next = shallowRef<(About & { token: Token }) | null>(null)
-  readonly draft = ref('')
-  readonly result = shallowRef<Scored | null>(null)
-  readonly asked = ref<Question | null>(null)
-  readonly trouble = shallowRef<{ question: Question; failure: Failure } | null>(null)
+  readonly scored = signal<(Scored & { model: string }) | null>(null)
+  readonly next = signal<(About & { token: Token }) | null>(null)
+  readonly draft = signal('')
+  readonly result = signal<Scored | null>(null)
+  readonly asked = signal<Question | null>(null)
+  readonly trouble = signal<{ question: Question; failure: Failure } | null>(null)
   /** What came of the last question about the document; for the live region. */
-  readonly note = ref('')
+  readonly note = signal('')
   private controller: AbortController | null = null
 
   constructor(private readonly sandbox: Sandbox) {}

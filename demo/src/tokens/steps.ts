@@ -32,3 +32,10 @@ export function stepFrom(items: readonly Item[], item: number, key: string, with
         : key === 'End' ? seek(items, items.length - 1, -1, () => true) : -1
   return to < 0 ? null : to
 }
+
+/** Where in the text's new items the token is that was looked at: scoring gives the text before it tokens of its own. */
+export function placeIn(items: readonly Item[], at: number, was: Item | undefined): number {
+  if (!was || items[at]?.start === was.start) return at
+  const same = items.findIndex(({ start, token }) => start === was.start && token?.text === was.token?.text)
+  return same >= 0 ? same : items.findIndex(({ start }) => start >= was.start)
+}

@@ -1,7 +1,7 @@
-import { shallowReactive } from 'vue'
+import { signal } from '@preact/signals-core'
 
-import type { Sandbox } from '../composables/sandbox'
 import type { NodeId } from '../document/tree'
+import type { Sandbox } from '../state/sandbox'
 import type { TreeItem } from './layout'
 
 /** Trees up to this size open as a whole; of a larger one, the way of the visible text. */
@@ -18,10 +18,10 @@ const foldings = new WeakMap<Sandbox, Folding>()
 export function foldingOf(sandbox: Sandbox): Folding {
   const known = foldings.get(sandbox)
   if (known) return known
-  const chosen = shallowReactive(new Map<NodeId, boolean>())
+  const chosen = signal<ReadonlyMap<NodeId, boolean>>(new Map())
   const folding: Folding = {
-    isExpanded: (item, count) => chosen.get(item.id) ?? (count <= SMALL || item.isOnPath || item.parent === null),
-    set: (item, isExpanded) => { chosen.set(item.id, isExpanded) },
+    isExpanded: (item, count) => chosen.value.get(item.id) ?? (count <= SMALL || item.isOnPath || item.parent === null),
+    set: (item, isExpanded) => { chosen.value = new Map(chosen.value).set(item.id, isExpanded) },
   }
   foldings.set(sandbox, folding)
   return folding

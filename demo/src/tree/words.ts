@@ -12,9 +12,9 @@ export function factsOf(segment: Segment): string[] {
   return [
     model ?? '',
     pick === null ? '' : t.picked(shortOf(pick).trim()),
-    isEnd ? (finish === null ? t.cut : t.finish(finish)) : '',
+    isEnd ? (finish === null ? t.cut : finish === 'length' ? t.reachedMax : finish) : '',
     tokens === null ? '' : t.tokens(tokens),
-    seed === null ? '' : t.seed(seed),
+    seed === null ? '' : t.seed(String(seed)),
   ].filter((fact) => fact !== '')
 }
 
