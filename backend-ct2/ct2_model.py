@@ -80,7 +80,7 @@ class Ct2Model:
 
     def check_length(self, prompt_tokens: int, max_tokens: int) -> None:
         """See TextModel.check_length."""
-        if max_tokens > self.room(prompt_tokens) or prompt_tokens > self.context_length:
+        if max_tokens > self.room(prompt_tokens):
             raise ContextLengthExceededError(self.context_length, prompt_tokens, max_tokens)
 
     def new_steps(self, max_batch_tokens: int, recorder: Recorder) -> BatchSteps:

@@ -75,10 +75,12 @@ class HfLoader:
         size = _size(checkpoint, options, dtype)
         self._check_memory(options, size, dtype)
         placement = self._placement(options, size)
+        has_encoder = bool(config.is_encoder_decoder)
         report(f'loading {gib(size)} of weights')
 
         def read() -> Any:  # Any: transformers' models share no typed base
-            auto_model: Any = transformers.AutoModelForCausalLM  # Any: its result depends on its arguments
+            library: Any = transformers  # Any: what it returns depends on its arguments
+            auto_model = library.AutoModelForSeq2SeqLM if has_encoder else library.AutoModelForCausalLM
             model, report_of_keys = auto_model.from_pretrained(
                 checkpoint.folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True,
                 **placement, **from_folder)
@@ -97,7 +99,8 @@ class HfLoader:
         memory = int(available_memory(str(model.device), self._hardware))
         runner = make_runner(model, RunnerOptions(options.slots, context_length, memory, options.bits,
                                                   options.is_batch_invariant, adapters), read)
-        return LoadedModel(runner, tokenizer, context_length)
+        return LoadedModel(runner, tokenizer, context_length, has_encoder,
+                           strips_first_space=has_encoder and tokenizer.strips_first_space)
 
     def _check_memory(self, options: LoadOptions, size: int, dtype: torch.dtype) -> None:
         if options.offload_dir is not None:

@@ -38,5 +38,5 @@ class OneByOne:
 def singles(work: Work) -> list[Work]:
     """Returns work of one token each that comes to the same."""
     silent = len(work.tokens) - work.logits
-    return [Work(work.slot, work.start + index, (token,), int(index >= silent), work.adapter)
+    return [Work(work.slot, work.start + index, (token,), int(index >= silent), work.adapter, work.prompt_length)
             for index, token in enumerate(work.tokens)]

@@ -17,6 +17,7 @@ from hf_adapters import Adapter
 from hf_batched import BatchedRunner
 from hf_decoder import Decoder, LayerAdapter, UnknownDecoderError
 from hf_device_runner import DeviceRunner
+from hf_encoder_decoder import EncoderDecoderRunner
 from hf_hooks import AdapterHooks
 from hf_lora import layer_adapters
 from hf_one_by_one import OneByOne
@@ -88,6 +89,11 @@ def make_runner(model: Model, options: RunnerOptions, reload: Callable[[], Model
 def _general(model: Model, options: RunnerOptions, reason: str) -> ModelRunner:
     if options.bits is not None and model.device.type == 'cpu':
         raise LoadError(f'This model cannot be loaded with {options.bits}-bit weights on a CPU: {reason}.')
+    if model.config.is_encoder_decoder:
+        if options.adapters:
+            raise LoadError('Adapters are for models without an encoder.')
+        logger.info('runner: for models with an encoder')
+        return _invariant(EncoderDecoderRunner(model, options.slots), options)
     logger.info('runner: general, one sequence after the other (%s)', reason)
     return _invariant(HfRunner(model, options.slots, options.adapters), options)
 
@@ -131,6 +137,8 @@ def _on_device(decoder: Decoder, adapters: Mapping[str, Sequence[LayerAdapter]],
 
 def _why_general(model: Model) -> str | None:
     """Returns why a model is beyond the batched runners before its parts are looked at."""
+    if model.config.is_encoder_decoder:
+        return 'it has an encoder'
     devices = {parameter.device for parameter in model.parameters()}
     has_hooks = any(hasattr(module, '_hf_hook') for module in model.modules())
     if len(devices) > 1 or torch.device('meta') in devices or has_hooks:

@@ -69,6 +69,11 @@ class HfTokenizer:
         return self._infill is not None
 
     @property
+    def strips_first_space(self) -> bool:
+        """Whether every text begins with a space in the vocabulary that it does not have."""
+        return self._backend is None or token_bytes.strips_first_space(self._decoder)
+
+    @property
     def special_ids(self) -> frozenset[int]:
         """The tokens that add nothing to a text."""
         return self._special_ids

@@ -27,7 +27,8 @@ class Work:
 
     Whatever the slot holds from `start` on is overwritten. The logits after the last `logits` of the tokens are wanted:
     0 in the middle of a prompt, 1 where a token is to be chosen, all of them where a prompt is scored. `adapter` names
-    the adapter that the model is to have for this sequence, if any: for all of what the slot holds.
+    the adapter that the model is to have for this sequence, if any: for all of what the slot holds. `prompt_length` of
+    the sequence's tokens are its prompt, which is what an encoder reads.
     """
 
     slot: int
@@ -35,6 +36,7 @@ class Work:
     tokens: Sequence[int]
     logits: int
     adapter: str | None = None
+    prompt_length: int = 0
 
 
 class ModelRunner(Protocol):
@@ -153,11 +155,15 @@ class TextModel(Resident, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A TextModel over a ModelRunner. `context_length` is the most tokens of prompt and completion together."""
+    """A TextModel over a ModelRunner.
+
+    `context_length` is the most tokens of prompt and completion together, or of each where the model has an encoder.
+    """
 
     runner: ModelRunner
     tokenizer: Tokenizer
     context_length: int
+    is_encoder_decoder: bool = False
     strips_first_space: bool = False
 
     @property
@@ -171,7 +177,7 @@ class LoadedModel:
     @property
     def lacks(self) -> frozenset[str]:
         """See Resident.lacks."""
-        return frozenset()
+        return frozenset({'echo'} if self.is_encoder_decoder else ())
 
     @property
     def slots(self) -> int:
@@ -180,11 +186,13 @@ class LoadedModel:
 
     def room(self, prompt_tokens: int) -> int:
         """See TextModel.room."""
+        if self.is_encoder_decoder:
+            return self.context_length if prompt_tokens <= self.context_length else 0
         return self.context_length - prompt_tokens
 
     def check_length(self, prompt_tokens: int, max_tokens: int) -> None:
         """See TextModel.check_length."""
-        if prompt_tokens + max_tokens > self.context_length:
+        if max_tokens > self.room(prompt_tokens):
             raise ContextLengthExceededError(self.context_length, prompt_tokens, max_tokens)
 
     def new_steps(self, max_batch_tokens: int, recorder: 'Recorder') -> 'Steps':

@@ -102,7 +102,8 @@ class Scheduler:
         is_last = end == len(sequence.tokens)
         wants_all = sequence.scores_prompt and start < sequence.prompt_length
         plan.sequences.append(sequence)
-        plan.work.append(Work(sequence.slot, start, tokens, count if wants_all else int(is_last), sequence.adapter))
+        plan.work.append(Work(sequence.slot, start, tokens, count if wants_all else int(is_last), sequence.adapter,
+                              sequence.prompt_length))
         sequence.computed = end
 
     def _admit(self) -> None:
