@@ -1,6 +1,6 @@
 """T5 and BART under the engine: what transformers' generate() writes, in any company and however it is asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from sandle.engine.runner import Work
 from tests.hf_engine_rig import deltas, running, submit
 from tests.translators import PAIRS, generated, write_bart, write_t5
 
-FAMILIES = {
+FAMILIES: dict[str, tuple[Callable[..., Path], dict[str, Any]]] = {
     't5': (write_t5, {}), 'flan': (write_t5, {'feed_forward_proj': 'gated-gelu', 'tie_word_embeddings': False}),
     'bart': (write_bart, {}), 'forced': (write_bart, {'forced_bos_token_id': 1})}
 SOURCES = [source for source, _ in PAIRS]
