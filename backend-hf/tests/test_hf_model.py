@@ -193,7 +193,7 @@ def test_weights_of_another_shape_are_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize(('changes', 'words'), [
     ({'model_type': 'no-such-thing'}, 'no-such-thing'),
-    ({'model_type': 't5', 'architectures': ['T5ForConditionalGeneration']}, 'cannot be loaded'),
+    ({'model_type': 't5', 'architectures': ['T5ForConditionalGeneration']}, 'not of this architecture'),
     ({'hidden_size': 'x'}, 'cannot be loaded'), ({'hidden_size': 64}, 'cannot be loaded'),
     ({'num_attention_heads': 0}, 'cannot be loaded'), ({'vocab_size': 10 ** 12}, 'cannot be loaded'),
 ])
