@@ -60,11 +60,12 @@ class Server:
              '--embedding-model', self._model], os.environ, log)
         self._wait_until_ready(log)
 
-    def embed(self, texts: Sequence[str]) -> None:
-        """Asks for vectors in one request, as openai-python does."""
+    def embed(self, texts: Sequence[str]) -> int:
+        """Asks for vectors in one request, as openai-python does, and returns how many came."""
         response = requests.post(f'{self._url}/v1/embeddings', timeout=600, json={
             'model': self._model, 'input': list(texts), 'encoding_format': 'base64'})
         assert response.status_code == 200 and len(response.json()['data']) == len(texts), response.text
+        return len(texts)
 
     def stop(self) -> None:
         """Ends it."""
