@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from sandle import app as http
 from sandle import endpoints, errors, sse
-from sandle.engine.engine import Conversation, Delta, Finished, FinishReason, GenerationRequest, SamplingParams
+from sandle.engine.engine import (Conversation, Delta, Finished, FinishReason, GenerationRequest, ModelInfo,
+                                  SamplingParams)
 from sandle.sampling_request import CompletionLimits
-from tests.scripted_engine import CharacterTokenizer, ScriptedEngine, Step, delta, token
+from tests.scripted_engine import CharacterTokenizer, ScriptedEngine, Step, delta, model, token
 
 STOP = FinishReason.STOP
 HELLO: list[Step] = [delta('Hel'), None, delta('lo', reason=STOP), Finished(3, 2)]
@@ -22,8 +23,8 @@ HI = [{'role': 'user', 'content': 'Hi'}]
 class Backend:
     """An application over a scripted engine."""
 
-    def __init__(self, steps: Sequence[Step] = HELLO) -> None:
-        self.engine = ScriptedEngine(steps)
+    def __init__(self, steps: Sequence[Step] = HELLO, models: Sequence[ModelInfo] = (model(),)) -> None:
+        self.engine = ScriptedEngine(steps, models)
         lifecycle = http.Lifecycle()
         app = http.create_app('test', lifecycle)
         endpoints.add_routes(app, self.engine, lifecycle, CompletionLimits(8, 5))
@@ -171,7 +172,8 @@ def test_a_model_without_a_template_and_a_template_that_refuses_are_400s(path: s
 @pytest.mark.parametrize(('field', 'value'), [
     ('response_format', {'type': 'json_object'}), ('tools', [{'type': 'function', 'function': {'name': 'f'}}])])
 def test_what_a_model_does_not_support_is_refused(field: str, value: Any) -> None:
-    error = Backend().post(**{field: value}).get_json()['error']
+    backend = Backend(models=[model(frozenset())])
+    error = backend.post(**{field: value}).get_json()['error']
     assert (error['param'], error['code']) == (field, 'unsupported_parameter')
     assert Backend().post(response_format={'type': 'text'}, tools=[], tool_choice='auto').status_code == 200
 
