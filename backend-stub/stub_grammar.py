@@ -8,6 +8,7 @@ from sandle.engine.grammar import Constraint
 from stub_vocab import END_OF_TEXT
 
 CLOSING = b'}]"'  # what ends something in JSON, the most first
+IN_STRING = b'a}'  # both may stand only inside of a string, which a quotation mark ends
 WHITE_SPACE = b' \t\r\n'
 ENDS = frozenset({END_OF_TEXT})
 
@@ -41,8 +42,9 @@ class Guided:
         """Returns a token of the answer, one that ends something, or any byte: a new one each time, so that it ends."""
         if self._answer and mask[self._answer[0] >> 3] >> (self._answer[0] & 7) & 1:
             return self._answer.pop(0)
-        for token in (END_OF_TEXT, *CLOSING):
-            if token in allowed:
-                return token
+        closing = CLOSING[::-1] if all(byte in allowed for byte in IN_STRING) else CLOSING
+        ends: list[int] = [token for token in (END_OF_TEXT, *closing) if token in allowed]
+        if ends:
+            return ends[0]
         visible: Sequence[int] = [token for token in allowed if token not in WHITE_SPACE] or allowed
         return int(visible[7 * self._position % len(visible)])
