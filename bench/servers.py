@@ -85,7 +85,7 @@ class Places:
 
 
 def llama_kinds(places: Places) -> list[ServerKind]:
-    """Returns backend-llama, and llama.cpp's own server, which loads the file that the other has made."""
+    """Returns backend-llama; llama.cpp's own server, which loads the file that the other has made; and backend-hf."""
     form = places.quantize
     return [
         ServerKind(
@@ -100,6 +100,7 @@ def llama_kinds(places: Places) -> list[ServerKind]:
                             '--port', str(launch.port), '--parallel', str(launch.slots), '--ctx-size',
                             str(CONTEXT_TOKENS * launch.slots), '--threads', str(os.cpu_count() or 1), '--no-webui'],
             '/health', most_clients=16),
+        *(kind for kind in kinds(places) if kind.name == 'backend-hf'),
     ]
 
 

@@ -69,7 +69,7 @@ def measure_server(kind: ServerKind, shape: str, folder: Path, number: int, plan
             run.measured.append(Measured(shape, kind.name, number, result))
             say(f'{kind.name}, {shape}, round {number + 1}: {case.name} {case.concurrency}: '
                 f'{result.tokens_per_s:.1f} tokens/s, first token {result.first_token_p50_ms:.0f} ms')
-        if kind.name == OURS and plan.has_checks and number == 0:
+        if kind.name == run.ours == OURS and plan.has_checks and number == 0:
             place = checks.Place(shape, number)
             for check in (*checks.run_checks(running, dialect, place, plan.slots),
                           checks.many_clients(run, OURS, place)):

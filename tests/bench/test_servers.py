@@ -76,12 +76,12 @@ def test_kinds_know_what_is_not_installed(tmp_path: Path) -> None:
     assert [kind.name for kind in offered if kind.is_installed] == ['backend-hf', 'naive']
     assert offered[0].extra == ('--max-queue', '7')
     assert all(str(tmp_path / 'model') in kind.arguments(Launch(tmp_path / 'model', 1, 2)) for kind in offered)
-    assert [kind.name for kind in llama_kinds(places) if kind.is_installed] == ['backend-llama']
+    assert [kind.name for kind in llama_kinds(places) if kind.is_installed] == ['backend-llama', 'backend-hf']
 
 
 def test_llama_server_gets_the_file_that_our_backend_has_made(tmp_path: Path) -> None:
     (tmp_path / 'model-bf16-0123.gguf').touch()
     (tmp_path / 'model-q8_0-4567.gguf').touch()
-    ours, other = llama_kinds(Places(Path(), Path(), Path(), quantize='q8_0'))
+    ours, other, _ = llama_kinds(Places(Path(), Path(), Path(), quantize='q8_0'))
     launch = Launch(tmp_path, 1, 2)
     assert str(tmp_path / 'model-q8_0-4567.gguf') in other.arguments(launch) and 'q8_0' in ours.arguments(launch)
