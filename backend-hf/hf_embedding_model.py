@@ -17,7 +17,7 @@ from hf_download import fetch
 from hf_embedding_folder import EmbeddingFolder, read_embedding_folder
 from hf_embedding_modules import Head
 from hf_embedding_text import EncodedText, TextEncoder
-from hf_model import CONTEXT_KEYS, FROM_FOLDER, HEADROOM, cause_of, quiet_library
+from hf_model import CONTEXT_KEYS, FROM_FOLDER, HEADROOM, ONE_AT_A_TIME, cause_of, quiet_library
 from hf_progress import Report
 from hf_tokenizer import HfTokenizer, SpecialIds
 
@@ -133,8 +133,9 @@ def load_transformer(checkpoint: Checkpoint, dtype: torch.dtype, device: str) ->
     config = transformers.AutoConfig.from_pretrained(checkpoint.folder, **FROM_FOLDER)
     config._attn_implementation = None  # never what the file says: it may name code on the Hub
     kind: Any = getattr(transformers, ENCODERS.get(config.model_type, 'AutoModel'))  # Any: as above
-    model, found = kind.from_pretrained(checkpoint.folder, config=config, dtype=dtype, use_safetensors=True,
-                                        output_loading_info=True, device_map={'': device}, **FROM_FOLDER)
+    with ONE_AT_A_TIME:
+        model, found = kind.from_pretrained(checkpoint.folder, config=config, dtype=dtype, use_safetensors=True,
+                                            output_loading_info=True, device_map={'': device}, **FROM_FOLDER)
     if missing := sorted(key for key in map(str, found['missing_keys']) if not key.startswith(UNUSED)):
         raise LoadError(f'{checkpoint.folder} lacks {len(missing)} weights ({missing[0]} …): the files are not whole, '
                         'or not of this architecture.')

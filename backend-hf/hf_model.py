@@ -6,6 +6,7 @@ entry trusts it. Knows transformers; knows nothing of requests. Runs on the engi
 
 import dataclasses
 import logging
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from sandle.engine.runner import LoadedModel, LoadError
 from sandle.memory import main_memory
 
 logger = logging.getLogger(__name__)
+
+ONE_AT_A_TIME = threading.Lock()  # transformers changes its own classes while it reads weights, for every thread
 
 FROM_FOLDER = {'local_files_only': True, 'trust_remote_code': False}
 TRUSTED = {'local_files_only': True, 'trust_remote_code': True}
@@ -81,9 +84,10 @@ class HfLoader:
         def read() -> Any:  # Any: transformers' models share no typed base
             library: Any = transformers  # Any: what it returns depends on its arguments
             auto_model = library.AutoModelForSeq2SeqLM if has_encoder else library.AutoModelForCausalLM
-            model, report_of_keys = auto_model.from_pretrained(
-                checkpoint.folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True,
-                **placement, **from_folder)
+            with ONE_AT_A_TIME:
+                model, report_of_keys = auto_model.from_pretrained(
+                    checkpoint.folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True,
+                    **placement, **from_folder)
             _check_keys(checkpoint.folder, report_of_keys)
             return model.eval()
 

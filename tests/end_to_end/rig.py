@@ -20,6 +20,7 @@ STUB = 'backend-stub/serve-backend-stub.py'
 WRAPPER = 'openai-wrapper/serve-openai-wrapper.py'
 KEY = 'sk-e2e_key-with-dashes_and_underscores'
 START_TIMEOUT_S = 120.0  # a busy machine takes long to import torch
+ANSWER_S = 120.0  # many tests may run at once
 
 
 class Server:
@@ -118,11 +119,11 @@ class Client:
 
     def get(self, path: str, **options: object) -> requests.Response:
         """Sends a GET request."""
-        return self._session.get(self.url + path, timeout=30, **options)  # type: ignore[arg-type]  # as its own
+        return self._session.get(self.url + path, timeout=ANSWER_S, **options)  # type: ignore[arg-type]  # as its own
 
     def post(self, path: str, **options: object) -> requests.Response:
         """Sends a POST request."""
-        return self._session.post(self.url + path, timeout=30, **options)  # type: ignore[arg-type]  # as its own
+        return self._session.post(self.url + path, timeout=ANSWER_S, **options)  # type: ignore[arg-type]  # as its own
 
     def complete(self, prompt: object = 'Hello', **fields: object) -> requests.Response:
         """Asks for a completion of the model `stub`."""

