@@ -17,7 +17,7 @@ from hf_download import fetch
 from hf_embedding_folder import EmbeddingFolder, read_embedding_folder
 from hf_embedding_modules import Head
 from hf_embedding_text import EncodedText, TextEncoder
-from hf_model import CONTEXT_KEYS, FROM_FOLDER, HEADROOM, ONE_AT_A_TIME, cause_of, quiet_library
+from hf_model import CONTEXT_KEYS, FROM_FOLDER, HEADROOM, ONE_AT_A_TIME, quiet_library, told_in_a_line
 from hf_progress import Report
 from hf_tokenizer import HfTokenizer, SpecialIds
 
@@ -89,16 +89,8 @@ class HfEmbeddingLoader:
             folder = fetch(entry.repo, entry.revision, report)
         parts = read_embedding_folder(folder)
         checkpoint = inspect(parts.transformer)
-        try:
+        with told_in_a_line(folder, checkpoint.stored_bytes, 'choose a smaller one'):
             return self._load(checkpoint, parts, entry.dtype or self._dtype, report)
-        except LoadError:
-            raise
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            raise LoadError(f'The model needs more memory than there is ({gib(checkpoint.stored_bytes)} of weights): '
-                            'choose a smaller one.') from error
-        except Exception as error:  # an edge: what a library does with files it does not expect has no list
-            logger.debug('loading %s failed', folder, exc_info=True)
-            raise LoadError(f'{folder} cannot be loaded: {cause_of(error)}') from error
 
     def _load(self, checkpoint: Checkpoint, parts: EmbeddingFolder, dtype_option: str,
               report: Report) -> HfEmbeddingModel:

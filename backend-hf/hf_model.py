@@ -4,10 +4,11 @@ Safe loading: safetensors alone, no network once the files are there, and no cod
 entry trusts it. Knows transformers; knows nothing of requests. Runs on the engine thread.
 """
 
+import contextlib
 import dataclasses
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,9 @@ class HfLoader:
         """See ModelLoader.load. Raises LoadError."""
         entry = self._catalog[model_id]
         files = find_files(entry, report)
-        folder, found = files.checkpoint.folder, files.checkpoint
-        try:
+        found = files.checkpoint
+        with told_in_a_line(found.folder, found.stored_bytes, 'choose a smaller model, or give --offload-dir'):
             return self._load(entry, files, for_entry(self._options, entry, self._hardware), report)
-        except LoadError:
-            raise
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            raise LoadError(f'The model needs more memory than there is ({gib(found.stored_bytes)} of weights): '
-                            'choose a smaller model, or give --offload-dir.') from error
-        except Exception as error:  # an edge: what a library does with files it does not expect has no list
-            logger.debug('loading %s failed', folder, exc_info=True)
-            raise LoadError(f'{folder} cannot be loaded: {cause_of(error)}') from error
 
     def _load(self, entry: CatalogEntry, files: ModelFiles, options: LoadOptions, report: Report) -> LoadedModel:
         checkpoint, from_folder = files.checkpoint, TRUSTED if entry.trust_remote_code else FROM_FOLDER
@@ -195,6 +188,21 @@ def _check_keys(folder: Path, report: dict[str, Any]) -> None:
                         'this architecture.')
     if report['unexpected_keys']:
         logger.warning('%s: %d weights of the files are not used', folder, len(report['unexpected_keys']))
+
+
+@contextlib.contextmanager
+def told_in_a_line(folder: Path, stored_bytes: int, advice: str) -> Iterator[None]:
+    """Makes whatever goes wrong while the model of a folder is loaded a LoadError. `advice`: if memory is short."""
+    try:
+        yield
+    except LoadError:
+        raise
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise LoadError(f'The model needs more memory than there is ({gib(stored_bytes)} of weights): '
+                        f'{advice}.') from error
+    except Exception as error:  # an edge: what a library does with files it does not expect has no list
+        logger.debug('loading %s failed', folder, exc_info=True)
+        raise LoadError(f'{folder} cannot be loaded: {cause_of(error)}') from error
 
 
 def cause_of(error: Exception) -> str:

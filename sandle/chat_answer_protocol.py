@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
-from sandle.protocol import Usage, without_nones
+from sandle.protocol import Usage, WithTokenIds, without_nones
 
 
 class TopLogprob(BaseModel):
@@ -80,7 +80,7 @@ class ChatDelta(BaseModel):
 ChatFinishReason = Literal['stop', 'length', 'tool_calls']
 
 
-class ChatChoice(BaseModel):
+class ChatChoice(WithTokenIds):
     """One answer; the token ids are there when the request asked for them."""
 
     index: int
@@ -90,12 +90,8 @@ class ChatChoice(BaseModel):
     prompt_token_ids: list[int] | None = None
     token_ids: list[int] | None = None
 
-    @model_serializer(mode='wrap')
-    def _leave_out_token_ids_not_asked_for(self, standard: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_nones(standard(self), 'prompt_token_ids', 'token_ids')
 
-
-class ChatChunkChoice(BaseModel):
+class ChatChunkChoice(WithTokenIds):
     """One piece of one answer."""
 
     index: int
@@ -104,10 +100,6 @@ class ChatChunkChoice(BaseModel):
     finish_reason: ChatFinishReason | None
     prompt_token_ids: list[int] | None = None
     token_ids: list[int] | None = None
-
-    @model_serializer(mode='wrap')
-    def _leave_out_token_ids_not_asked_for(self, standard: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_nones(standard(self), 'prompt_token_ids', 'token_ids')
 
 
 class ChatCompletion(BaseModel):

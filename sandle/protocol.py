@@ -98,7 +98,15 @@ class Logprobs(BaseModel):
         return without_nones(standard(self), 'top_token_ids')
 
 
-class CompletionChoice(BaseModel):
+class WithTokenIds(BaseModel):
+    """What holds `prompt_token_ids` and `token_ids`, and is written without them when they were not asked for."""
+
+    @model_serializer(mode='wrap')
+    def _leave_out_token_ids_not_asked_for(self, standard: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_nones(standard(self), 'prompt_token_ids', 'token_ids')
+
+
+class CompletionChoice(WithTokenIds):
     """One answer, or one piece of it in a stream; the token ids are there when the request asked for them."""
 
     text: str
@@ -107,10 +115,6 @@ class CompletionChoice(BaseModel):
     finish_reason: Literal['stop', 'length'] | None
     prompt_token_ids: list[int] | None = None
     token_ids: list[int] | None = None
-
-    @model_serializer(mode='wrap')
-    def _leave_out_token_ids_not_asked_for(self, standard: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_nones(standard(self), 'prompt_token_ids', 'token_ids')
 
 
 class Completion(BaseModel):

@@ -23,7 +23,7 @@ MODELS: dict[str, type[BaseModel]] = {
     kind.__name__: kind
     for module in (protocol, generation_protocol, chat_protocol, chat_answer_protocol, embedding_protocol)
     for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, BaseModel)
-    and kind not in (BaseModel, wire.WireModel, generation_protocol.GenerationFields)}
+    and kind not in (BaseModel, wire.WireModel, generation_protocol.GenerationFields, protocol.WithTokenIds)}
 NOT_ALWAYS_SENT = {'Completion': {'usage'}, 'CompletionChoice': {'prompt_token_ids', 'token_ids'},
                    'Logprobs': {'top_token_ids'}, 'ChatChunk': {'usage'},
                    'ChatDelta': {'role', 'content', 'tool_calls'}, 'ChatChoice': {'prompt_token_ids', 'token_ids'},
