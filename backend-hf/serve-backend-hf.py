@@ -53,7 +53,7 @@ SPARE_THREADS = 32  # for /health, model listing and refusals, beside one thread
 @click.option('--download-only', is_flag=True,
               help='Fetch and check the files of the models on offer (of --single-model, if given), and end.')
 @click.option('--max-batch-size', type=click.IntRange(1, 1024), default=16, help='Sequences worked on at once.')
-@click.option('--max-batch-tokens', type=click.IntRange(1), default=256, help='Tokens computed in one step at most.')
+@click.option('--max-batch-tokens', type=click.IntRange(1), default=256, help='Tokens of prompts a step.')
 @click.option('--max-queue', type=click.IntRange(0, 4096), default=512,
               help='Sequences that may wait for their turn; beyond them a request gets a 503.')
 @click.option('--max-embedding-tokens', type=click.IntRange(1), default=4096,

@@ -29,7 +29,7 @@ class LoadOptions:
     quantize: str | None = None
     max_seq_len: int | None = None
     slots: int = 16
-    max_batch_tokens: int = 256
+    max_batch_tokens: int = 512
     gpu_layers: int = 0
     threads: int | None = None
     adapters: Sequence[Adapter] = ()
@@ -55,7 +55,7 @@ class LlamaLoader:
             context_length = min(options.max_seq_len or model.context_length, model.context_length)
             slots = options.slots if options.gpu_layers else _affordable_slots(model, options.slots, context_length)
             runner = LlamaRunner(model, RunnerOptions(
-                slots, context_length, max(options.max_batch_tokens, slots + 1),
+                slots, context_length, options.max_batch_tokens + slots,
                 options.threads or torch.get_num_threads(), options.adapters))  # torch counts the cores
             tokenizer = LlamaTokenizer(Model(library, path, vocabulary_only=True))
         except BaseException:  # whatever it is: the weights are not to stay

@@ -19,6 +19,7 @@ MAX_UBATCH = 512
 ALL_F32 = '0'  # of llama_ftype: weights without any loss, for which the rest is to have none either
 GGML_TYPE_F32 = 0
 NO_FLASH_ATTENTION = 0  # which computes in 16 bits whatever the cache holds
+Logits = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +90,33 @@ class LlamaRunner:
         streams.gather([work.slot for work in batch])
         for work in batch:
             streams.extend(work.slot, work.start + len(work.tokens))
+        steps = [sorted(pieces, key=lambda piece: streams[piece.slot])
+                 for pieces in calls(batch, [streams[work.slot] for work in batch])]
+        if len(steps) == 1 and all(piece is work for piece, work in zip(steps[0], batch)):
+            return torch.from_numpy(self._decode(batch))
         ends = list(accumulate(work.logits for work in batch))
         rows = {work.slot: end - work.logits for work, end in zip(batch, ends)}  # where the next of each goes
-        logits = torch.empty(ends[-1], self._vocab_size)
-        for pieces in calls(batch, [streams[work.slot] for work in batch]):
-            self._decode(sorted(pieces, key=lambda piece: streams[piece.slot]), logits, rows)
-        return logits
+        logits = np.empty((ends[-1], self._vocab_size), np.float32)
+        for pieces in steps:
+            found = self._decode(pieces)
+            for piece in pieces:
+                row = rows[piece.slot]
+                rows[piece.slot] = row + piece.logits
+                logits[row:row + piece.logits], found = found[:piece.logits], found[piece.logits:]
+        return torch.from_numpy(logits)
 
-    def _decode(self, pieces: Sequence[Work], logits: torch.Tensor, rows: dict[int, int]) -> None:
-        """Computes pieces of work, in the order of their streams. Puts logits into the rows [R, V] of their slots."""
+    def _decode(self, pieces: Sequence[Work]) -> Logits:
+        """Computes pieces of work, in the order of their streams. Returns their logits [R, V], until the next call."""
         status = self._functions.llama_decode(
             self._context, self._batch.fill(pieces, [self._streams[piece.slot] for piece in pieces]))
         if status != 0:
             raise RuntimeError(f'llama.cpp failed with {status}: {self._model.library.last_error()}')
-        counts = [piece.logits for piece in pieces]
-        if not any(counts):
-            return
-        found = np.ctypeslib.as_array(self._functions.llama_get_logits(self._context), (sum(counts), self._vocab_size))
-        for piece, part in zip(pieces, torch.split(torch.from_numpy(found), counts)):
-            logits[rows[piece.slot]:rows[piece.slot] + piece.logits] = part
-            rows[piece.slot] += piece.logits
+        count = sum(piece.logits for piece in pieces)
+        if count == 0:
+            return np.empty((0, self._vocab_size), np.float32)
+        address = ctypes.addressof(self._functions.llama_get_logits(self._context).contents)
+        numbers = (ctypes.c_float * (count * self._vocab_size)).from_address(address)
+        return np.ctypeslib.as_array(numbers).reshape(count, self._vocab_size)
 
     def release(self) -> None:
         """See ModelRunner.release."""

@@ -50,7 +50,7 @@ NEW_FOLDER = click.Path(file_okay=False, path_type=pathlib.Path)
               help='A LoRA adapter in a GGUF file, and how strongly it is added (1); may be repeated.')
 @click.option('--cache-dir', type=NEW_FOLDER, default=None, show_default='beside the model',
               help='Folder for converted files where the model\'s own cannot be written.')
-@click.option('--max-batch-tokens', type=click.IntRange(1), default=256, help='Tokens computed in one step at most.')
+@click.option('--max-batch-tokens', type=click.IntRange(1), default=512, help='Tokens of prompts a step.')
 @click.option('--max-queue', type=click.IntRange(0, 4096), default=128,
               help='Sequences that may wait for their turn; beyond them a request gets a 503.')
 @click.option('--max-sequences-per-request', type=click.IntRange(1), default=128,

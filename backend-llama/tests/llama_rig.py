@@ -25,7 +25,7 @@ LAYER = {'attention_norm': ('input_layernorm', None), 'attention.wq': ('self_att
 
 def score(model: LoadedModel, ids: Sequence[int], slot: int = 0, start: int = 0) -> torch.Tensor:
     """Returns the logits [tokens, vocabulary] after each of the tokens, which go into a slot from a position on."""
-    return model.runner.step([Work(slot, start, tuple(ids), len(ids))])
+    return model.runner.step([Work(slot, start, tuple(ids), len(ids))]).clone()
 
 
 def greedy(model: LoadedModel, prompt: str, count: int) -> str:

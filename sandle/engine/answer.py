@@ -37,6 +37,7 @@ class RequestHandle:
         self._on_cancel = on_cancel
         self._recorder = recorder
         self._events: queue.SimpleQueue[Delta | Finished | ApiError] = queue.SimpleQueue()
+        self._finished = 0  # choices whose last delta was put
         self._has_ended = False
 
     def get(self, timeout_s: float) -> Delta | Finished:
@@ -68,7 +69,8 @@ class RequestHandle:
     def put(self, delta: Delta) -> None:
         """Hands a delta on; after the last choice's last one, the end. Engine thread only."""
         self._events.put(delta)
-        if delta.finish_reason is not None and all(answer.finish_reason for answer in self.answers):
+        self._finished += delta.finish_reason is not None
+        if delta.finish_reason is not None and self._finished == len(self.answers):
             is_cut = any(answer.finish_reason is FinishReason.LENGTH for answer in self.answers)
             self._end((FinishReason.LENGTH if is_cut else FinishReason.STOP).value)
             self._events.put(self.usage())

@@ -35,7 +35,7 @@ CAPABILITIES = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """Limits of the engine: tokens a step over all sequences, and sequences that may wait for a slot."""
+    """Limits of the engine: tokens of prompts a step, and sequences that may wait for a slot."""
 
     max_batch_tokens: int = 256
     max_queue: int = 128

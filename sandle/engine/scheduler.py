@@ -11,6 +11,8 @@ from sandle.engine.sequence import Sequence, Status
 from sandle.engine.slots import MIN_GAIN, Copy, SlotTable, shared_prefix
 from sandle.fairness import FairLine
 
+PIECES = 8  # into which a step's tokens are cut at most, for prompts that do not fit into it
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -28,15 +30,16 @@ class Plan:
 class Scheduler:
     """Continuous batching: running sequences decode one token a step, prompts are prefilled in chunks beside them.
 
-    A step computes at most `max_batch_tokens` tokens, decoding first, so that a long prompt does not hold up those that
-    are already being answered; what is left goes to the prompts in the order of their admission. An admitted sequence
-    gets a slot at once, unless a running one is computing a prefix that both share: that one it follows, and gets its
-    slot when the prefix is there to be copied.
+    A step computes at most `max_batch_tokens` tokens of prompts, so that a long prompt does not hold up those that are
+    already being answered. They go to the prompts in the order of their admission; a prompt that must be cut is cut
+    into pieces that are worth their step. An admitted sequence gets a slot at once, unless a running one is computing a
+    prefix that both share: that one it follows, and gets its slot when the prefix is there to be copied.
     """
 
     def __init__(self, slots: int, max_batch_tokens: int) -> None:
         self._slots = SlotTable(slots)
-        self._max_batch_tokens = max(max_batch_tokens, slots + 1)
+        self._max_batch_tokens = max_batch_tokens
+        self._least_piece = max_batch_tokens // PIECES
         self._waiting: FairLine[str | None, Sequence] = FairLine()  # those that name no user are one user's
         self._admitted: list[Sequence] = []  # at most one for each slot, in the order of their admission
         self._steps = 0
@@ -82,13 +85,25 @@ class Scheduler:
         plan = Plan()
         self._admit()
         self._place(plan)
+        decoding = [sequence for sequence in self.running if sequence.is_prefilled]
+        prompts = [sequence for sequence in self.running if not sequence.is_prefilled]
+        for sequence in sorted(decoding, key=lambda sequence: sequence.slot or 0):  # neighbours stay neighbours
+            self._assign(plan, sequence, 1)
         budget = self._max_batch_tokens
-        for sequence in sorted(self.running, key=lambda sequence: not sequence.is_prefilled):
-            count = min(len(sequence.tokens) - sequence.computed, budget)
-            if count > 0:
+        for sequence in prompts:
+            if count := self._piece(len(sequence.tokens) - sequence.computed, budget):
                 self._assign(plan, sequence, count)
                 budget -= count
         return plan
+
+    def _piece(self, left: int, budget: int) -> int:
+        """Returns how many of the tokens that are left of a prompt this step computes.
+
+        A few tokens take almost as long as many, so neither the piece nor what it leaves over may be small.
+        """
+        if left <= budget:
+            return left
+        return min(budget, left - self._least_piece) if budget >= self._least_piece else 0
 
     def forget(self) -> None:
         """Declares every slot's contents lost; nothing may be running."""

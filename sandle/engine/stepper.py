@@ -31,6 +31,7 @@ class Stepper:
         self._recorder = recorder
         self._scheduler = Scheduler(model.slots, max_batch_tokens)
         self._answers: dict[Sequence, Answer] = {}
+        self._outbox: list[Callable[[], None]] = []  # what the step at hand has for those who wait
         self._told_s = 0.0  # when those who wait were told how many are before them
 
     @property
@@ -74,7 +75,19 @@ class Stepper:
         self._scheduler.forget()
 
     def step(self) -> None:
-        """Computes at most one token more for every running sequence."""
+        """Computes at most one token more for every running sequence.
+
+        Who waits for the tokens is woken at the very end, when the logits are gone, too: a thread that is awake takes
+        the interpreter's lock wherever torch lets go of it, and the next step would begin later.
+        """
+        try:
+            self._compute()
+        finally:
+            for deliver in self._outbox:
+                deliver()
+            self._outbox.clear()
+
+    def _compute(self) -> None:
         started_s = time.monotonic()
         plan = self._scheduler.schedule()
         for sequence in plan.placed:
@@ -117,7 +130,7 @@ class Stepper:
         """Hands on the prompts that are to be seen, and ends the answers that consist of nothing else."""
         for answer in answers:
             if answer.sequence.generated == 0 and answer.request.echo:
-                answer.handle.put(answer.prompt_delta())
+                self._outbox.append(partial(answer.handle.put, answer.prompt_delta()))
             if answer.request.params.max_tokens == 0:
                 self._hand_on(answer, answer.add_nothing())
 
@@ -130,7 +143,8 @@ class Stepper:
     def _generate(self, answers: Many[Answer], logits: 'torch.Tensor') -> None:
         """Chooses a token for each answer from its row of logits [R, V], and hands it on."""
         params = [answer.request.params for answer in answers]
-        noises = [sampling.uniform(answer.sequence.noise_key, len(answer.sequence.tokens)) for answer in answers]
+        noises = [sampling.uniform(answer.sequence.noise_key, len(answer.sequence.tokens))
+                  if answer.request.params.temperature > 0 else 0.0 for answer in answers]
         tokens = sampling.choose(self._adjusted(answers, logits), params, noises).tolist()
         scores = self._scores(answers, logits, tokens)
         now_s = time.monotonic()
@@ -190,7 +204,7 @@ class Stepper:
             delta = make()
         except ApiError as error:
             self.drop(answer.handle)
-            answer.handle.fail(error)
+            self._outbox.append(partial(answer.handle.fail, error))
             return
         if delta is not None:
             self._hand_on(answer, delta)
@@ -199,7 +213,7 @@ class Stepper:
         """Gives a delta to who waits for it; one that is the last frees its place first, for who comes next."""
         if answer.finish_reason is not None:
             self._end(answer.sequence)
-        answer.handle.put(delta)
+        self._outbox.append(partial(answer.handle.put, delta))
 
     def _end(self, sequence: Sequence) -> None:
         self._scheduler.end(sequence)

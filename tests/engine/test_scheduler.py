@@ -19,7 +19,7 @@ def test_a_long_prompt_is_prefilled_in_chunks_beside_running_sequences() -> None
     before = first.generated
     computed = [step(scheduler, runner) for _ in range(4)]
     assert first.generated == before + 4, 'the running sequence decodes in every step'
-    assert max(computed) <= 8
+    assert computed == [1 + 8, 1 + 8, 1 + 8, 1 + 6]
 
 
 def test_sequences_wait_for_a_slot_in_their_order() -> None:
@@ -191,7 +191,25 @@ def test_prompts_share_the_budget_in_the_order_of_their_admission() -> None:
         step(scheduler, runner)
         ended.update({item: ended[item] or number for item in ended if item.status is Status.ENDED})
     assert decoding.generated == 9, 'it is held up in no step'
-    assert ended == {long: 3, short: 3}, '15 tokens a step are left: 40 of them, and then 4 beside the last 10'
+    assert ended == {long: 3, short: 3}, '16 tokens of prompts a step: 40 of them, and then 4 beside the last 8'
+
+
+def test_a_prompt_is_cut_into_pieces_that_are_worth_their_step() -> None:
+    scheduler, runner = Scheduler(3, 64), ScriptedRunner(3)
+    arrive(scheduler, sequence('a' * 60, 1), sequence('b' * 70, 1), sequence('c' * 30, 1))
+    assert run(scheduler, runner) == [60, 62, 38], 'no step has the 4 tokens that it had room for, nor leaves 6 over'
+    assert [[len(work.tokens) for work in batch] for batch in runner.steps] == [[60], [62], [8, 30]]
+
+
+def test_answers_are_computed_in_the_order_of_their_slots() -> None:
+    scheduler, runner = Scheduler(3, 64), ScriptedRunner(3)
+    brief, *others = [sequence(letter, length) for letter, length in (('a', 1), ('b', 9), ('c', 9))]
+    arrive(scheduler, brief, *others)
+    step(scheduler, runner)
+    arrive(scheduler, sequence('d', 9))
+    for _ in range(2):
+        step(scheduler, runner)
+    assert [work.slot for work in runner.steps[-1]] == [0, 1, 2]
 
 
 def test_a_steady_stream_of_one_user_does_not_hold_up_another() -> None:
