@@ -4,9 +4,11 @@
     python bench/throughput.py --ours backend-llama --llama-server llama-server/bin/llama-server --shape A --shape B
 
 Each server is started in turn, with the same model and the same load over HTTP, several rounds long; a ratio is of two
-measurements of the same round. Servers that are not installed are left out. See bench/README.md.
+measurements of the same round. With --together all of them stay up and are measured alternately, seconds apart: then a
+machine whose speed changes meanwhile hardly matters. Servers that are not installed are left out. See bench/README.md.
 """
 
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import checks, models
+from bench.checks import Place
 from bench.load import Case, Dialect, measure
 from bench.measurements import OURS, OURS_LLAMA, Failure, Measured, Run, Start, new_run
 from bench.report import render
@@ -36,6 +39,7 @@ class Plan:
     is_quick: bool
     slots: int
     has_checks: bool
+    is_together: bool = False
     shared_answer: int = SHARED_ANSWERS[OURS]
 
     def cases(self, kind: ServerKind) -> Iterator[Case]:
@@ -65,12 +69,9 @@ def measure_server(kind: ServerKind, shape: str, folder: Path, number: int, plan
     with serve(kind, folder, plan.slots) as running:
         warm_up(running, dialect)
         for case in plan.cases(kind):
-            result = measure(running.url, case, dialect, f'{number} {case}')
-            run.measured.append(Measured(shape, kind.name, number, result))
-            say(f'{kind.name}, {shape}, round {number + 1}: {case.name} {case.concurrency}: '
-                f'{result.tokens_per_s:.1f} tokens/s, first token {result.first_token_p50_ms:.0f} ms')
+            measure_case(running, case, dialect, Place(shape, number), run)
         if kind.name == run.ours == OURS and plan.has_checks and number == 0:
-            place = checks.Place(shape, number)
+            place = Place(shape, number)
             for check in (*checks.run_checks(running, dialect, place, plan.slots),
                           checks.many_clients(run, OURS, place)):
                 run.checks.append(check)
@@ -79,12 +80,47 @@ def measure_server(kind: ServerKind, shape: str, folder: Path, number: int, plan
                                 running.processes.rss_bytes()))
 
 
+def measure_case(running: Running, case: Case, dialect: Dialect, place: Place, run: Run) -> None:
+    """Measures one case on a server, and adds what was found to the run."""
+    result = measure(running.url, case, dialect, f'{place.round} {case}')
+    run.measured.append(Measured(place.shape, running.kind.name, place.round, result))
+    say(f'{running.kind.name}, {place.shape}, round {place.round + 1}: {case.name} {case.concurrency}: '
+        f'{result.tokens_per_s:.1f} tokens/s, first token {result.first_token_p50_ms:.0f} ms')
+
+
+def measure_together(kinds_: Sequence[ServerKind], shape: str, folder: Path, rounds: int, plan: Plan, run: Run) -> None:
+    """Starts all servers, measures each case on one after the other, every second round in the opposite order."""
+    vocabulary = models.SHAPES[shape].vocabulary
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(serve(kind, folder, plan.slots)) for kind in kinds_]
+        for running in servers:
+            warm_up(running, running.kind.dialect(folder, vocabulary))
+        for number in range(rounds):
+            for case in dict.fromkeys(case for kind in kinds_ for case in plan.cases(kind)):
+                for running in servers if number % 2 == 0 else reversed(servers):
+                    if case in plan.cases(running.kind):
+                        dialect = running.kind.dialect(folder, vocabulary)
+                        measure_case(running, case, dialect, Place(shape, number), run)
+        for running in servers:
+            run.starts.append(Start(shape, running.kind.name, 0, running.ready_s, running.processes.peak_rss_bytes(),
+                                    running.processes.rss_bytes()))
+
+
 def measure_all(shapes: Sequence[str], servers: Sequence[ServerKind], folder: Path, rounds: int, plan: Plan,
                 output: Path | None, ours: str = OURS) -> Run:
     """Measures every server with every shape; what fails is noted, and the rest goes on."""
     run = new_run(ours)
     for shape in shapes:
         model = models.ensure(shape, folder)
+        if plan.is_together:
+            try:
+                measure_together(servers, shape, model, rounds, plan, run)
+            except ServerError as error:  # the others end with the one that failed
+                run.failures.append(Failure(shape, ours, 0, str(error)))
+                say(f'a server failed: {error}')
+            if output is not None:
+                run.save(output)
+            continue
         for number in range(rounds):
             for kind in servers:
                 try:
@@ -120,6 +156,7 @@ def say(text: str) -> None:
 @click.option('--server', 'wanted', multiple=True, help='Measure this server only; may be repeated.')
 @click.option('--rounds', type=click.IntRange(1), default=3, help='Times that everything is measured.')
 @click.option('--quick', is_flag=True, help='Greedy, at concurrency 1, 4 and 16, one wave each.')
+@click.option('--together', is_flag=True, help='Keep all servers up, and measure them alternately.')
 @click.option('--ours', type=click.Choice([OURS, OURS_LLAMA]), default=OURS, help='The backend to measure.')
 @click.option('--slots', type=click.IntRange(1), default=16, help='Sequences that it works on at once.')
 @click.option('--checks/--no-checks', 'has_checks', default=True, help='Also check what is asked of backend-hf alone.')
@@ -138,14 +175,14 @@ def say(text: str) -> None:
               show_default="in the user's cache", help='Where the models are, or are made.')
 @click.option('--output', type=click.Path(path_type=Path, dir_okay=False),
               help='JSON file for everything that was found; written after every server.')
-def main(shapes: tuple[str, ...], wanted: tuple[str, ...], rounds: int, quick: bool, ours: str, slots: int,
-         has_checks: bool, vllm_venv: Path, transformers_venv: Path, llama_server: Path, quantize: str,
+def main(shapes: tuple[str, ...], wanted: tuple[str, ...], rounds: int, quick: bool, together: bool, ours: str,
+         slots: int, has_checks: bool, vllm_venv: Path, transformers_venv: Path, llama_server: Path, quantize: str,
          shared_answer: int | None, own_options: tuple[str, ...], models_folder: Path, output: Path | None) -> None:
     """Measures, prints the tables, and fails when our own server failed."""
     places = Places(vllm_venv.expanduser(), transformers_venv.expanduser(), llama_server.expanduser(), own_options,
                     quantize)
     offered = kinds(places) if ours == OURS else llama_kinds(places)
-    plan = Plan(quick, slots, has_checks, shared_answer or SHARED_ANSWERS[ours])
+    plan = Plan(quick, slots, has_checks and not together, together, shared_answer or SHARED_ANSWERS[ours])
     run = measure_all(shapes, choose(offered, wanted), models_folder, rounds, plan, output, ours)
     click.echo(render(run))
     if any(failure.server == ours for failure in run.failures):
