@@ -1,6 +1,8 @@
 import { loadEnv } from 'vite'
 import { defineConfig } from 'vitest/config'
 
+import { wordsApart } from './scripts/words-apart.ts'
+
 /** Paths that belong to the API or to its documentation; the page's own origin serves everything else. */
 const PROXIED = ['/v1', '/m/', '/health', '/ready', '/tokenize', '/detokenize', '/tokenizer_info', '/docs']
 
@@ -14,7 +16,7 @@ const NO_PRELOAD = {
 export default defineConfig(({ mode }) => {
   const target = loadEnv(mode, process.cwd(), 'VITE_').VITE_SANDLE_URL ?? 'http://127.0.0.1:8080'
   return {
-    plugins: [NO_PRELOAD],
+    plugins: [NO_PRELOAD, wordsApart()],
     // The children of an element as arguments instead of as a property: half a kB less than what tsconfig.json has for the types.
     oxc: { jsx: { runtime: 'classic', pragma: '_h', pragmaFrag: '_F' }, jsxInject: "import { h as _h, Fragment as _F } from 'preact'" },
     server: {

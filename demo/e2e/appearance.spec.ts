@@ -15,6 +15,24 @@ test('the theme is chosen and kept', async ({ sandbox, page }) => {
   expect(await background()).toBe(light)
 })
 
+test('English comes with the page, and another language before anything is shown', async ({ sandbox, page, newcomer }) => {
+  const fetched: string[] = []
+  page.on('request', (request) => fetched.push(new URL(request.url()).pathname))
+  await sandbox.open()
+  await expect(sandbox.generate).toBeVisible()
+  expect(fetched.filter((path) => path.endsWith('.json'))).toEqual([])
+  const { page: other, url } = await newcomer()
+  await other.addInitScript(() => {
+    localStorage.setItem('sandle.language', 'fr')
+    new MutationObserver(() => {
+      const words = document.querySelector('#tab-Write')?.textContent
+      if (words && words !== 'Écrire') console.error(`shown: ${words}`) // which no page may write
+    }).observe(document, { childList: true, subtree: true })
+  })
+  await other.goto(url)
+  await expect(other.getByRole('tab', { name: 'Écrire' })).toBeVisible()
+})
+
 test('at 320 pixels everything is reached, and a missing key opens the sheet', async ({ sandbox, page }) => {
   await page.setViewportSize({ width: 320, height: 640 })
   await sandbox.open()

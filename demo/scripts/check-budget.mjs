@@ -1,7 +1,7 @@
-// Fails the build when the page grows beyond its budget, gzipped: all its scripts together, and what a browser fetches of them to open
-// the page and write on it. /docs/ is Swagger UI and not counted, nor are the words of the languages beside English, which are JSON.
+// Fails the build when the page grows beyond its budget, gzipped: all its scripts together; what a browser fetches of them to open the
+// page and write on it, with index.html and the English words in it; and each other language. /docs/ is Swagger UI and not counted.
 import { readdirSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 
@@ -26,12 +26,14 @@ if (!entry) throw new Error('dist/index.html names no script')
 const before = named(dist, '.js') // what index.html runs before the first paint
 const scripts = named(assets, '.js')
 const styles = named(assets, '.css')
+const languages = named(assets, '.json')
 if (styles.length === 0) throw new Error('dist/assets holds no .css file')
 
 const BUDGETS = [
   { what: 'JS in all', files: [...before, ...scripts], limitKb: 60 },
-  { what: 'JS to open the page', files: [...before, ...[...withImports(entry)].map((name) => join(assets, name))], limitKb: 45 },
+  { what: 'To open the page, its words and JS', files: [join(dist, 'index.html'), ...before, ...[...withImports(entry)].map((name) => join(assets, name))], limitKb: 45 },
   { what: 'CSS', files: styles, limitKb: 12 },
+  ...languages.map((path) => ({ what: `The words in ${basename(path)}`, files: [path], limitKb: 9 })),
 ]
 let isOver = false
 for (const { what, files, limitKb } of BUDGETS) {

@@ -2,7 +2,7 @@ import { render } from 'preact'
 
 import { App } from './App'
 import { loadSaved } from './document/store'
-import { followLanguage, initialLanguage, setLanguage } from './i18n/catalogue'
+import { followLanguage, initialLanguage, readBuiltIn, setLanguage } from './i18n/catalogue'
 import { createSandbox } from './state/sandbox'
 import './styles/base.css'
 import './styles/controls.css'
@@ -18,6 +18,7 @@ const PATIENCE_MS = 1500
 
 /** Not awaited at the top: what is fetched later imports from this file, and would wait for it. */
 async function open(): Promise<void> {
+  readBuiltIn()
   const saved = await Promise.race([loadSaved(), new Promise<null>((resolve) => setTimeout(resolve, PATIENCE_MS, null))])
   await setLanguage(initialLanguage()).catch((error: unknown) => console.warn('The page stays in English:', error))
   followLanguage()

@@ -1,6 +1,7 @@
 /// <reference types="vite/client" />
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it, vi } from 'vitest'
 
+import { takeWords } from '../../scripts/words-apart'
 import type * as actions from './actions'
 import { catalogue, formatCount, formatDecimal, setLanguage, type Language } from './catalogue'
 import type * as code from './code'
@@ -90,6 +91,25 @@ describe('the catalogues', () => {
         expect(text).not.toMatch(/\.\.\./)
       }
     })
+  })
+})
+
+describe('takeWords', () => {
+  const sources = import.meta.glob<string>('./*.ts', { eager: true, query: '?raw', import: 'default' })
+
+  it.each(CATALOGUES)('takes all words of %s out of its module, and leaves the rest', async (area, words) => {
+    const [module = '', name = ''] = area.split('.')
+    const { words: taken, code } = takeWords(sources[`./${module}.ts`] ?? '')
+    await inLanguage('en', () => {
+      for (const [entry, text] of Object.entries(taken[name] ?? {})) expect(text.includes('{') ? typeof words[entry] : words[entry]).toBe(text.includes('{') ? 'function' : text)
+    })
+    expect(Object.keys(taken[name] ?? {}).sort()).toEqual(Object.keys(words).sort())
+    expect(code).toContain(`catalogue('${name}')`)
+  })
+
+  it('refuses what is no text: it would be lost', () => {
+    expect(() => takeWords("catalogue('words', { now: String(Date.now()) })")).toThrow('texts alone')
+    expect(() => takeWords("catalogue('words', english)")).toThrow('object of texts')
   })
 })
 

@@ -1,7 +1,8 @@
 /**
- * The words of the page in its languages. Each area of the page has its English catalogues in this folder, and the page is built with
- * them. Every other language is one JSON file beside them, which a translator can write: data, fetched when it is chosen. English
- * decides which entries there are; catalogue.spec.ts, by the compiler and by its tests, holds every other language to it.
+ * The words of the page in its languages. Each area of the page has its English catalogues in this folder; the build moves their words
+ * into the page itself (scripts/words-apart.ts). Every other language is one JSON file beside them, which a translator can write,
+ * fetched when it is chosen. English decides which entries there are; catalogue.spec.ts, by the compiler and by its tests, holds every
+ * other language to it.
  */
 import { effect, signal } from '@preact/signals-core'
 
@@ -31,8 +32,16 @@ export function initialLanguage(): Language {
 /** The language in use; reading it makes what is read follow a change. */
 export const language = signal<Language>('en')
 
-/** Its words; empty for English, whose words stand in the catalogues. */
+/** Its words; empty for English. */
 const translation = signal<Words>({})
+
+/** The English words that came with the built page; empty where they still stand in the catalogues. */
+let builtIn: Words = {}
+
+/** Called once, by the page, before the first word is shown. */
+export function readBuiltIn(): void {
+  builtIn = JSON.parse(document.getElementById('words')?.textContent ?? '{}') as Words // written by this build
+}
 
 /** Keeps the document's `lang` in step; called once, by the page. */
 export function followLanguage(): void {
@@ -68,12 +77,12 @@ export type Catalogue<English> = { readonly [Name in keyof English]: English[Nam
  *
  * In a text `{0}` is the first value, and `{0|token|tokens}` a count with its noun in the right number: "1 token".
  */
-export function catalogue<const English extends Readonly<Record<string, string>>>(name: string, english: English): Catalogue<English> {
+export function catalogue<const English extends Readonly<Record<string, string>>>(name: string, english?: English): Catalogue<English> {
   const read = (_: object, entry: string): unknown => {
-    const text = (translation.value[name] ?? english)[entry]
+    const text = (translation.value[name] ?? builtIn[name] ?? english)?.[entry]
     return text?.includes('{') ? (...values: Value[]) => fill(text, values) : text
   }
-  return new Proxy(english as object, { get: read as ProxyHandler<object>['get'] }) as Catalogue<English>
+  return new Proxy((english ?? {}) as object, { get: read as ProxyHandler<object>['get'] }) as Catalogue<English>
 }
 
 function fill(text: string, values: readonly Value[]): string {
