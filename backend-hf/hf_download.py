@@ -13,13 +13,14 @@ from typing import TypeVar
 
 import httpx2
 from hf_embedding_folder import has_its_modules, module_files
-from huggingface_hub import HfApi, constants, errors, file_download, snapshot_download
+from huggingface_hub import HfApi, constants, errors, file_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.utils._validators import validate_repo_id
-from hf_progress import Report, progress_class
+from hf_progress import Meter, progress_class
 
 from sandle import checkpoint
-from sandle.checkpoint import Allowed, gib
-from sandle.engine.runner import LoadError
+from sandle.checkpoint import Allowed
+from sandle.engine.runner import LoadError, Report
+from sandle.units import gib
 
 Result = TypeVar('Result')
 
@@ -33,10 +34,11 @@ UNREACHABLE = (httpx2.TransportError, errors.OfflineModeIsEnabled, errors.LocalE
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A repository at a revision, with the sizes in bytes of its files."""
+    """A repository at a revision, which is a commit, with the sizes in bytes of its files."""
 
     repo: str
     revision: str
+    commit: str
     files: dict[str, int]
 
 
@@ -141,7 +143,8 @@ def _find_source(repo: str, revision: str | None) -> Source:
 
 def _list(api: HfApi, repo: str, revision: str) -> Source:
     info = api.model_info(repo, revision=revision, files_metadata=True, timeout=CONNECT_TIMEOUT_S)
-    return Source(repo, revision, {file.rfilename: file.size or 0 for file in info.siblings or ()})
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    return Source(repo, revision, info.sha or revision, sizes)
 
 
 def _download(source: Source, report: Report, allowed: Allowed) -> Path:
@@ -155,11 +158,13 @@ def _download(source: Source, report: Report, allowed: Allowed) -> Path:
 
 
 def _snapshot(source: Source, names: list[str], report: Report) -> Path:
-    size = sum(source.files.get(name, 0) for name in names)
+    missing = [name for name in names if not isinstance(
+        try_to_load_from_cache(source.repo, name, revision=source.commit), str)]
+    size = sum(source.files.get(name, 0) for name in missing)
     _check_disk(source.repo, size)
-    progress = progress_class(source.repo, size, report)
     return Path(snapshot_download(source.repo, revision=source.revision, allow_patterns=names,
-                                  etag_timeout=CONNECT_TIMEOUT_S, tqdm_class=progress))
+                                  etag_timeout=CONNECT_TIMEOUT_S,
+                                  tqdm_class=progress_class(Meter(source.repo, size, report))))
 
 
 def _has_safetensors(files: dict[str, int]) -> bool:

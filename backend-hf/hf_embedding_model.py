@@ -18,12 +18,12 @@ from hf_embedding_folder import EmbeddingFolder, read_embedding_folder
 from hf_embedding_modules import Head
 from hf_embedding_text import EncodedText, TextEncoder
 from hf_model import CONTEXT_KEYS, FROM_FOLDER, HEADROOM, ONE_AT_A_TIME, quiet_library, told_in_a_line
-from hf_progress import Report
 from hf_tokenizer import HfTokenizer, SpecialIds
 
 from sandle.catalog import CatalogEntry
-from sandle.checkpoint import Checkpoint, gib, inspect
-from sandle.engine.runner import LoadError
+from sandle.checkpoint import Checkpoint, inspect
+from sandle.engine.runner import LoadError, Report
+from sandle.units import gib
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import hf_adapters
 from hf_download import fetch, fetch_files
-from hf_progress import Report
 
 from sandle import checkpoint
 from sandle.catalog import CatalogEntry, Source
 from sandle.checkpoint import Allowed, Checkpoint
+from sandle.engine.runner import Report
 
 TOKENIZER_FILES = (*checkpoint.TOKENIZER_FILES, 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json',
                    'merges.txt', 'vocab.txt', 'chat_template.jinja')

@@ -18,14 +18,14 @@ from hf_adapters import read_adapter
 from hf_device import Hardware, available_memory, choose_dtype, roomiest_gpu
 from hf_files import ModelFiles, find_files
 from hf_load_options import LoadOptions, check_quantized, for_entry, override
-from hf_progress import Report
 from hf_runners import RunnerOptions, make_runner
 from hf_tokenizer import HfTokenizer, SpecialIds
 
 from sandle.catalog import CatalogEntry
-from sandle.checkpoint import Checkpoint, gib
-from sandle.engine.runner import LoadedModel, LoadError
+from sandle.checkpoint import Checkpoint
+from sandle.engine.runner import LoadedModel, LoadError, Report
 from sandle.memory import main_memory
+from sandle.units import gib
 
 logger = logging.getLogger(__name__)
 

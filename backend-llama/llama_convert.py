@@ -16,8 +16,8 @@ import torch
 from llama_library import Library
 from llama_weights import Weights
 
-from sandle.checkpoint import gib
 from sandle.engine.runner import LoadError
+from sandle.units import gib
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from llama_library import Adapter, Model, load_library
 from llama_runner import LlamaRunner, RunnerOptions
 from llama_tokenizer import LlamaTokenizer
 
-from sandle.checkpoint import gib
 from sandle.engine.runner import LoadedModel, LoadError
 from sandle.memory import main_memory
+from sandle.units import gib
 
 Report = Callable[[str], None]
 LEAST_CONTEXT_TOKENS = 64

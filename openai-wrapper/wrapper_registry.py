@@ -16,6 +16,7 @@ from wrapper_monitor import Fitness, Monitor
 
 FIRST_POLL_WAIT_S = 1.0
 MISS_WAIT_S = 0.25
+UNREACHABLE = {'status': 'error', 'status_message': 'Its backend cannot be reached.', 'progress': None}
 
 
 class Route:
@@ -118,7 +119,7 @@ class Registry:
                 fitness = monitor.fitness(model.id)
                 if self._is_allowed(model.id) and (model.id not in found or fitness < found[model.id][0]):
                     shown = model if monitor.state.is_reachable else model.model_copy(
-                        update={'status': 'error', 'status_message': 'Its backend cannot be reached.'})
+                        update=UNREACHABLE)
                     found[model.id] = fitness, shown
         return [model for _, model in found.values()]
 

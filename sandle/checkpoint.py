@@ -201,8 +201,3 @@ def _keys(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for child in value:
             yield from _keys(child)
-
-
-def gib(size: int) -> str:
-    """Returns a number of bytes for people, such as `1.5 GiB`."""
-    return f'{size / 2 ** 30:.1f} GiB' if size >= 2 ** 30 / 10 else f'{size / 2 ** 20:.1f} MiB'

@@ -28,11 +28,16 @@ def model_objects(engine: Engine) -> list[protocol.ModelObject]:
 
 def model_object(info: ModelInfo) -> protocol.ModelObject:
     """Returns a model as the API shows it."""
+    download = info.download
+    progress = None if download is None else protocol.DownloadProgress(
+        downloaded_bytes=download.downloaded_bytes, total_bytes=download.total_bytes,
+        bytes_per_second=round(download.bytes_per_second),
+        remaining_seconds=None if download.remaining_s is None else round(download.remaining_s))
     return protocol.ModelObject(
         id=info.id, created=info.created, owned_by=info.owned_by, root=info.parent or info.id,
         parent=info.parent, description=info.description,
         max_model_len=info.context_length, status=info.status.value, status_message=info.detail,
-        capabilities=sorted(info.capabilities))
+        progress=progress, capabilities=sorted(info.capabilities))
 
 
 def find_model(engine: Engine, model: str) -> ModelInfo:

@@ -5,7 +5,7 @@ How a request is checked against its type is `sandle.wire`'s; what all requests 
 it is capable of) is not known here.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (BaseModel, BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer,
                       model_validator)
@@ -157,8 +157,20 @@ class TokenizerInfoResponse(BaseModel):
     chat_template: str | None
 
 
+class DownloadProgress(BaseModel):
+    """How far the download of a model is, at the rate of the last seconds; None while there is none."""
+
+    downloaded_bytes: int
+    total_bytes: int
+    bytes_per_second: int
+    remaining_seconds: int | None
+
+
 class ModelObject(BaseModel):
-    """One model of GET /v1/models. `status_message` says how far a load is, or why it failed."""
+    """One model of GET /v1/models. `status_message` says how far a load is, or why it failed.
+
+    `progress` is there while files of the model are fetched.
+    """
 
     id: str
     object: Literal['model'] = 'model'
@@ -171,7 +183,12 @@ class ModelObject(BaseModel):
     max_model_len: int | None
     status: Literal['available', 'loading', 'ready', 'error']
     status_message: str | None = None
+    progress: DownloadProgress | None = None
     capabilities: list[str]
+
+    @model_serializer(mode='wrap')
+    def _leave_out_no_progress(self, standard: SerializerFunctionWrapHandler) -> dict[str, Any]:  # object: a field
+        return without_nones(standard(self), 'progress')
 
 
 class ModelList(BaseModel):

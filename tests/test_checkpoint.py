@@ -161,7 +161,3 @@ def test_damaged_index_and_missing_shard_are_named(folder: Path) -> None:
     assert 'model-00002-of-00002.safetensors is missing' in refusal(folder)
     change_json(folder / checkpoint.INDEX, weight_map={'x': 5})
     assert 'no weight_map' in refusal(folder)
-
-
-def test_sizes_are_written_for_people() -> None:
-    assert [checkpoint.gib(size) for size in (0, 10 * 2 ** 20, 3 * 2 ** 29)] == ['0.0 MiB', '10.0 MiB', '1.5 GiB']

@@ -1,5 +1,6 @@
 """The endpoints of a backend over a scripted engine, through Flask's test client."""
 
+import dataclasses
 import itertools
 import json
 import threading
@@ -18,6 +19,7 @@ from sandle import app as http
 from sandle import endpoints, errors, sse
 from sandle.accounting import UsageMemory
 from sandle.sampling_request import CompletionLimits
+from sandle.engine.download import Download
 from sandle.engine.engine import Delta, Finished, FinishReason, ModelStatus, SamplingParams
 from sandle.protocol import CompletionRequest
 from tests.scripted_engine import EVERYTHING, ScriptedEngine, Step, delta, model, token
@@ -370,6 +372,13 @@ def test_models_are_listed() -> None:
         'capabilities': ['echo', 'n']}
     for path in ('/v1/models/org/model', '/v1/models/org%2Fmodel'):
         assert client.get(path).get_json() == listing['data'][0]
+
+
+def test_download_of_a_model_is_told() -> None:
+    fetched = dataclasses.replace(model(status=ModelStatus.LOADING), download=Download(10, 100, 4.4))
+    shown = Backend(models=[fetched]).client.get('/v1/models/org/model').get_json()
+    assert shown['progress'] == {
+        'downloaded_bytes': 10, 'total_bytes': 100, 'bytes_per_second': 4, 'remaining_seconds': 20}
 
 
 @pytest.mark.parametrize('path', ['gone', 'org', 'org/model/', 'org//model', 'org%2fmodel%00', 'ORG/model'])

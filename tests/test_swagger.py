@@ -25,7 +25,7 @@ MODELS: dict[str, type[BaseModel]] = {
     for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, BaseModel)
     and kind not in (BaseModel, wire.WireModel, generation_protocol.GenerationFields, protocol.WithTokenIds)}
 NOT_ALWAYS_SENT = {'Completion': {'usage'}, 'CompletionChoice': {'prompt_token_ids', 'token_ids'},
-                   'Logprobs': {'top_token_ids'}, 'ChatChunk': {'usage'},
+                   'Logprobs': {'top_token_ids'}, 'ModelObject': {'progress'}, 'ChatChunk': {'usage'},
                    'ChatDelta': {'role', 'content', 'tool_calls'}, 'ChatChoice': {'prompt_token_ids', 'token_ids'},
                    'AnsweredMessage': {'tool_calls'}, 'ChatChunkChoice': {'prompt_token_ids', 'token_ids'},
                    'AnsweredFunction': {'name'}, 'AnsweredToolCall': {'index', 'id', 'type'}}

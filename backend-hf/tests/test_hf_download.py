@@ -9,14 +9,16 @@ from typing import Any
 import hf_download
 import hf_progress
 import pytest
+from hf_progress import Meter
 from huggingface_hub import constants
 
+from sandle.engine.download import Download
 from sandle.engine.runner import LoadError
 
 REPO = 'someone/model'
 
 
-def ignore(line: str) -> None:
+def ignore(progress: str | Download) -> None:
     """A report that nobody reads."""
 
 
@@ -75,14 +77,62 @@ def test_progress_tells_bytes_total_rate_and_what_is_left(
     hub.repos[REPO, 'main'] = files
     big = bytearray((files / 'model.safetensors').read_bytes()) + bytes(3 * 2 ** 20)
     (files / 'model.safetensors').write_bytes(big)
-    lines: list[str] = []
-    hf_download.fetch(REPO, None, lines.append)
-    assert 'downloading: ' in lines[-1]
-    done, total = [part.split(' MiB')[0] for part in lines[-1].removeprefix('downloading: ').split(' of ')]
-    assert done == total == f'{len(big) / 2 ** 20:.1f}'
-    assert 'MiB/s, 0 s left' in lines[-1]
-    assert len({line for line in lines if line.startswith('downloading')}) > 5
+    told: list[str | Download] = []
+    hf_download.fetch(REPO, None, told.append)
+    last = told[-1]
+    assert isinstance(last, Download)
+    assert last.downloaded_bytes == last.total_bytes == len(big)
+    assert last.bytes_per_second > 0 and last.remaining_s == 0
+    assert len({progress for progress in told if isinstance(progress, Download)}) > 5
     assert any(REPO in record.message and 'downloading' in record.message for record in caplog.records)
+
+
+def test_progress_of_an_interrupted_download_is_that_of_what_is_missing(
+        hub: Any, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hf_progress, 'REPORT_INTERVAL_S', 0.0)
+    monkeypatch.setattr(constants, 'DOWNLOAD_CHUNK_SIZE', 65536)
+    shards = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors']
+    (files / shards[0]).write_bytes(bytes(1000))
+    (files / 'model.safetensors').rename(files / shards[1])
+    (files / 'model.safetensors.index.json').write_text(json.dumps({'weight_map': dict(zip('xy', shards))}))
+    hub.repos[REPO, 'main'] = files
+    folder = hf_download.fetch(REPO, None, ignore)
+    (folder / shards[1]).resolve().unlink()
+    (folder / shards[1]).unlink()
+    told: list[str | Download] = []
+    hf_download.fetch(REPO, None, told.append)
+    last = told[-1]
+    assert isinstance(last, Download)
+    assert last.downloaded_bytes == last.total_bytes == (files / shards[1]).stat().st_size
+
+
+class Clock:
+    """The time, as a test says."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_rate_is_that_of_the_last_seconds_and_what_was_there_before_counts_for_nothing_in_it() -> None:
+    clock, told = Clock(), list[str | Download]()
+    meter = Meter(REPO, 10_000, told.append, clock)
+    meter.stored(5000)  # from a download that was interrupted
+    assert told == [Download(5000, 10_000, 0)] and Download(5000, 10_000, 0).remaining_s is None
+    for _ in range(20):
+        clock.now_s += 1
+        meter.received(10)
+    assert isinstance(told[-1], Download) and told[-1].bytes_per_second == pytest.approx(10)
+    for _ in range(20):
+        clock.now_s += 1
+        meter.stored(100)
+        meter.received(100)
+    last = told[-1]
+    assert isinstance(last, Download) and (last.downloaded_bytes, last.total_bytes) == (7000, 10_000)
+    assert last.bytes_per_second == pytest.approx(100) and last.remaining_s == pytest.approx(30)
+    assert str(Download(2 ** 30, 2 ** 31, 2 ** 20)) == 'downloading: 1.0 GiB of 2.0 GiB, 1.0 MiB/s, 17 min left'
 
 
 def test_index_names_the_files_to_fetch(hub: Any, files: Path) -> None:

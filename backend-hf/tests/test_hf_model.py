@@ -20,6 +20,7 @@ from hf_model import HfLoader
 from tests.kernels_here import NEEDS_KERNELS
 
 from sandle.catalog import CatalogEntry
+from sandle.engine.download import Download
 from sandle.engine.runner import LoadedModel, LoadError, Work
 
 FAMILIES = ['llama', 'gpt2', 'opt', 'bloom', 'gpt_neox']
@@ -89,7 +90,7 @@ def test_what_the_file_says_of_attention_is_not_heeded(folder: Path) -> None:
 
 
 def test_progress_is_reported(folder: Path) -> None:
-    lines: list[str] = []
+    lines: list[str | Download] = []
     HfLoader([CatalogEntry('model', '', '', path=folder)], LoadOptions(), Hardware()).load('model', lines.append)
     assert lines == ['loading 0.1 MiB of weights', 'preparing the weights']
 
@@ -97,7 +98,7 @@ def test_progress_is_reported(folder: Path) -> None:
 def test_model_of_the_hub_is_fetched_and_loaded(hub: Any, folder: Path) -> None:
     hub.repos['someone/model', 'main'] = folder
     entry = CatalogEntry('short', '', '', repo='someone/model')
-    lines: list[str] = []
+    lines: list[str | Download] = []
     loaded = HfLoader([entry], LoadOptions(slots=3), Hardware()).load('short', lines.append)
     assert loaded.runner.slots == 3
     assert lines[0] == 'asking the Hub for the list of files'

@@ -174,11 +174,20 @@ def test_download_is_told_by_status_and_log(start_backend: Callable[..., Any], h
     hub.repos['someone/model', 'main'] = folder
     hub.chunk_delay_s = 0.06
     backend = start_backend('-m', 'someone/model', HF_ENDPOINT=hub.url)
-    backend.wait_until(lambda: 'downloading: ' in (backend.model('someone/model')['status_message'] or ''))
-    shown = backend.model('someone/model')
-    assert shown['status'] == 'loading'
+    shown: dict[str, Any] = {}
+
+    def is_under_way() -> bool:
+        shown.update(backend.model('someone/model'))
+        return 'progress' in shown
+
+    backend.wait_until(is_under_way)
+    assert shown['status'] == 'loading' and shown['status_message'].startswith('downloading: ')
+    progress = shown['progress']
+    assert set(progress) == {'downloaded_bytes', 'total_bytes', 'bytes_per_second', 'remaining_seconds'}
+    assert 0 < progress['downloaded_bytes'] <= progress['total_bytes'] and progress['total_bytes'] > 3 * 2 ** 20
     assert re.search(r'downloading: [\d.]+ MiB of 3\.\d MiB, [\d.]+ MiB/s', backend.log())
     backend.wait_until(lambda: backend.get('/ready').status_code == 200)
+    assert 'progress' not in backend.model('someone/model')
     assert backend.complete(model='someone/model', prompt='the', max_tokens=1).status_code == 200
 
 

@@ -128,6 +128,22 @@ def test_nonsense_for_a_listing_counts_as_out_of_reach(make_wrapper: Callable[..
     assert wait_for(lambda: ids(wrapper) == ['m'])
 
 
+def test_progress_of_a_download_is_passed_on_until_the_backend_is_lost(make_wrapper: Callable[..., 'Wrapper'],
+                                                                       upstream: Upstream) -> None:
+    progress = {'downloaded_bytes': 5, 'total_bytes': 9, 'bytes_per_second': 0, 'remaining_seconds': None}
+    upstream.list_models({'id': 'm', 'status': 'loading', 'progress': progress}, {'id': 'n', 'progress': 'much'})
+    wrapper = make_wrapper(upstream.url)
+
+    def shown(model: str) -> dict[str, object]:
+        return dict(wrapper.client.get(f'/v1/models/{model}', headers=AUTHORIZED).get_json())
+
+    assert shown('m')['progress'] == progress
+    assert 'progress' not in shown('n'), 'nonsense is left out'
+    upstream.close()
+    wrapper.registry.poll_soon()
+    assert wait_for(lambda: shown('m')['status'] == 'error') and 'progress' not in shown('m')
+
+
 def test_listing_of_another_server_is_filled_in() -> None:
     [model] = model_objects({'data': [
         {'id': 'vllm', 'object': 'model', 'created': 5, 'owned_by': 'vllm', 'root': '/weights', 'parent': None,

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
+from sandle.engine.download import Download
 from sandle.engine.statistics import EngineStatistics
 
 
@@ -32,8 +33,9 @@ class ModelStatus(enum.Enum):
 class ModelInfo:
     """A model on offer.
 
-    `context_length` is None until it is known; `detail` says how far a load is, or why it failed. An adapter has a
-    `parent`: the model that it is loaded with. After `idle_unload_s` without a request a model is taken out of memory.
+    `context_length` is None until it is known; `detail` says how far a load is, or why it failed; `download` is there
+    while files are fetched. An adapter has a `parent`: the model that it is loaded with. After `idle_unload_s` without
+    a request a model is taken out of memory.
     """
 
     id: str
@@ -44,6 +46,7 @@ class ModelInfo:
     capabilities: frozenset[str]
     context_length: int | None = None
     detail: str | None = None
+    download: Download | None = None
     parent: str | None = None
     idle_unload_s: float | None = None
 

@@ -7,14 +7,14 @@ the engine thread (the one thread that uses the model); a lock guards what both 
 import logging
 import threading
 import time
-from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from sandle import errors
+from sandle.engine.download import Download
 from sandle.engine.engine import ModelInfo, ModelStatus
-from sandle.engine.runner import LoadError, ModelLoader, Resident
+from sandle.engine.runner import LoadError, ModelLoader, Report, Resident
 
 logger = logging.getLogger(__name__)
 
@@ -160,15 +160,17 @@ class Residency(Generic[Model]):
         self._wanted, self._is_resting = model, False
         self._update(model, status=ModelStatus.LOADING)
 
-    def _update(self, model: str, *, status: ModelStatus, detail: str | None = None) -> None:
+    def _update(self, model: str, *, status: ModelStatus, detail: str | None = None,
+                download: Download | None = None) -> None:
         for member, base in self._bases.items():
             if base == model:
-                self._models[member] = replace(self._models[member], status=status, detail=detail)
+                self._models[member] = replace(self._models[member], status=status, detail=detail, download=download)
 
-    def _reporter(self, model: str) -> Callable[[str], None]:
-        def report(progress: str) -> None:
+    def _reporter(self, model: str) -> Report:
+        def report(progress: str | Download) -> None:
             with self._lock:
-                self._update(model, status=ModelStatus.LOADING, detail=progress)
+                self._update(model, status=ModelStatus.LOADING, detail=str(progress),
+                             download=progress if isinstance(progress, Download) else None)
         return report
 
     def _succeeded(self, model: str, loaded: Model) -> None:

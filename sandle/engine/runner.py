@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from sandle.engine.download import Download
 from sandle.engine.engine import TextTokenizer
 from sandle.errors import ContextLengthExceededError
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:  # types only: the scheduler and its tests need no torch
 
     from sandle.engine.statistics import Recorder
     from sandle.engine.stepping import Steps
+
+
+Report = Callable[[str | Download], None]
+"""Takes how far a load has come: one line, or the state of a download."""
 
 
 class LoadError(Exception):
@@ -212,6 +217,6 @@ Loaded = TypeVar('Loaded', bound=Resident, covariant=True)
 class ModelLoader(Protocol[Loaded]):
     """Brings a model into memory, on the thread that will use it. Its `release` undoes it."""
 
-    def load(self, model_id: str, report: Callable[[str], None]) -> Loaded:
-        """Loads a model of the catalog; `report` takes one line on how far it has come. Raises LoadError."""
+    def load(self, model_id: str, report: Report) -> Loaded:
+        """Loads a model of the catalog; `report` takes how far it has come. Raises LoadError."""
         ...
