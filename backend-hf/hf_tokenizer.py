@@ -47,7 +47,7 @@ class HfTokenizer:
         self._to_bytes = self._python_bytes if self._backend is None else token_bytes.converter(self._decoder)
         self._bytes: dict[int, bytes] = {}
         self._infill = find_infill(tokenizer, special.vocab_size)
-        self._chat = ChatTemplate(self.info, self._named_template('tool_use'))
+        self._chat = ChatTemplate(self.info)
         self._adds_bos = special.bos is not None and self._encode('', True)[:1] == [special.bos]
 
     @property
@@ -85,7 +85,8 @@ class HfTokenizer:
         return TokenizerInfo(
             type(library).__name__, bos_token=library.bos_token, pad_token=library.pad_token,
             eos_token=library.eos_token or (None if eos is None else self.token_name(eos)),
-            unk_token=library.unk_token, chat_template=self._named_template('default'))
+            unk_token=library.unk_token, chat_template=self._named_template('default'),
+            tool_template=self._named_template('tool_use'))
 
     def render(self, conversation: Conversation) -> str:
         """See TextTokenizer.render."""

@@ -40,8 +40,8 @@ class LlamaTokenizer:
         self._bos, self._end, self._pad = (self._known(find(vocab)) for find in (
             functions.llama_vocab_bos, functions.llama_vocab_eos, functions.llama_vocab_pad))
         self._adds_bos = bool(functions.llama_vocab_get_add_bos(vocab)) and self._bos is not None
-        self._template = model.metadata(TEMPLATE_KEY)
-        self._chat = ChatTemplate(self.info, model.metadata(f'{TEMPLATE_KEY}.tool_use'))
+        self._template, self._tool_template = model.metadata(TEMPLATE_KEY), model.metadata(f'{TEMPLATE_KEY}.tool_use')
+        self._chat = ChatTemplate(self.info)
         self._split = _huggingface(model) or _by_llama_cpp(model)
         middle = [self._known(find(vocab)) for find in (
             functions.llama_vocab_fim_pre, functions.llama_vocab_fim_suf, functions.llama_vocab_fim_mid)]
@@ -76,7 +76,8 @@ class LlamaTokenizer:
     def info(self) -> TokenizerInfo:
         """See TextTokenizer.info."""
         bos, end, pad = (None if token is None else self._names[token] for token in (self._bos, self._end, self._pad))
-        return TokenizerInfo('GGUF', bos_token=bos, eos_token=end, pad_token=pad, chat_template=self._template)
+        return TokenizerInfo('GGUF', bos_token=bos, eos_token=end, pad_token=pad, chat_template=self._template,
+                             tool_template=self._tool_template)
 
     def render(self, conversation: Conversation) -> str:
         """See TextTokenizer.render."""

@@ -23,7 +23,7 @@ from sandle.models import as_json, find_model
 from sandle.protocol import Usage
 from sandle.sampling_request import CompletionLimits, check_support, sampling_params, user_of
 from sandle.tool_calls import CallReader
-from sandle.tool_forms import ToolForm, form_of, grammar_of
+from sandle.tool_forms import ToolForm, form_of, grammar_of, template_id
 
 OWN_FIELDS = frozenset({
     'messages', 'max_tokens', 'max_completion_tokens', 'top_logprobs', 'tool_choice', 'parallel_tool_calls',
@@ -45,7 +45,7 @@ def add_routes(app: flask.Flask, engine: Engine, limits: CompletionLimits, memor
     def post_render(model: str | None = None) -> flask.Response:
         request = read(model)
         tokenizer = engine.tokenizer(request.model)
-        prompt = _prompt(request, tokenizer)
+        prompt = prompt_of(request, tokenizer)
         tokens = list(tokenizer.encode(prompt, add_special_tokens=False))
         return as_json(RenderedChat(prompt=prompt, tokens=tokens, count=len(tokens),
                                     max_model_len=find_model(engine, request.model).context_length))
@@ -59,7 +59,7 @@ def _start(engine: Engine, request: ChatRequest, limits: CompletionLimits) -> tu
     limits.check_logprobs('top_logprobs', request.top_logprobs)
     limits.check_sequences('n', request.n)
     tokenizer = engine.tokenizer(request.model)
-    prompt = _prompt(request, tokenizer)
+    prompt = prompt_of(request, tokenizer)
     form = _tool_form(request, tokenizer)
     most = request.answer_tokens()
     params = sampling_params(request, most or 0, (request.top_logprobs or 0) if request.logprobs else None)
@@ -74,41 +74,44 @@ def _tool_form(request: ChatRequest, tokenizer: TextTokenizer) -> ToolForm | Non
     """Returns how calls are written, if some may be. Raises UnsupportedParameterError for a model without."""
     if not request.may_call:
         return None
-    form = form_of(tokenizer.info.chat_template or '')
-    if form is None:
+    template = tokenizer.info.template_with_tools
+    if template is None:
         raise errors.UnsupportedParameterError(
             f'The chat template of {request.model!r} tells its model of no tools, so it cannot be given any.',
             param='tools')
-    return form
+    return form_of(template)
 
 
-def _prompt(request: ChatRequest, tokenizer: TextTokenizer) -> str:
+def prompt_of(request: ChatRequest, tokenizer: TextTokenizer) -> str:
     """Returns the prompt that the messages of a request become. Raises InvalidRequestError."""
-    template = tokenizer.info.chat_template
+    info = tokenizer.info
+    template = info.tool_template if request.may_call and info.tool_template else info.chat_template
     if template is None:
         raise errors.InvalidRequestError(
             f'The model {request.model!r} has no chat template, so it cannot be asked with messages. Write the prompt '
             'yourself, and send it to /v1/completions.', param='model')
-    knows_developer = 'developer' in template
     return tokenizer.render(Conversation(
-        messages=[_message(message, knows_developer) for message in request.messages],
+        messages=[_message(message, template) for message in request.messages],
         tools=[tool.model_dump(exclude_unset=True) for tool in request.tools or ()] if request.may_call else None,
         opens_answer=request.add_generation_prompt, continues_last=request.continue_final_message,
         variables=request.chat_template_kwargs or {}))
 
 
-def _message(message: ChatMessage, knows_developer: bool) -> dict[str, object]:
-    """Returns a message as templates expect it.
+def _message(message: ChatMessage, template: str) -> dict[str, object]:
+    """Returns a message as a template expects it.
 
     A developer's is a system's for models that are older than the word; the arguments of calls are objects, and what is
     not there is no key, but for the content.
     """
     fields = message.model_dump(exclude_none=True)
     fields['content'] = message.text() or ''
-    if message.role == 'developer' and not knows_developer:
+    if message.role == 'developer' and 'developer' not in template:
         fields['role'] = 'system'
     for call in fields.get('tool_calls', ()):
+        call['id'] = template_id(template, call['id'])
         call['function']['arguments'] = _arguments(call['function']['arguments'])
+    if message.tool_call_id is not None:
+        fields['tool_call_id'] = template_id(template, message.tool_call_id)
     return fields
 
 

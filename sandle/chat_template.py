@@ -58,14 +58,11 @@ WORKER = Worker()  # for all models: it keeps nothing of them
 
 
 class ChatTemplate:
-    """A template with the special tokens that it may name. Used from any thread.
+    """A template with the special tokens that it may name. Used from any thread."""
 
-    `with_tools` is the template for conversations with tools, where a model has one of its own for them.
-    """
-
-    def __init__(self, info: TokenizerInfo, with_tools: str | None = None) -> None:
+    def __init__(self, info: TokenizerInfo) -> None:
         self._template = info.chat_template
-        self._with_tools = with_tools
+        self._with_tools = info.tool_template
         self._special = {name: token for name in ('bos_token', 'eos_token', 'pad_token', 'unk_token')
                          if (token := getattr(info, name)) is not None}
 

@@ -44,7 +44,9 @@ class CallReader:
 
     def __init__(self, form: ToolForm) -> None:
         self._form = form
-        self._opening = re.compile(f'{re.escape(form.opening)}({NAME}){re.escape(form.middle)}')
+        self._first, self._further = (
+            None if before is None else re.compile(f'{re.escape(before)}({NAME}){re.escape(form.middle)}')
+            for before in (form.opening, form.between))
         self._state = State.TEXT
         self._held = ''
         self._has_text = False
@@ -56,7 +58,7 @@ class CallReader:
     @property
     def has_called(self) -> bool:
         """Whether there are calls, and all of them are whole."""
-        return self._state is State.CLOSED
+        return self._state is State.CLOSED and self._held == self._form.end
 
     def read(self, text: str, is_last: bool) -> list[TextPiece | CallPiece]:
         """Takes in what has been generated; returns what is known of it by now."""
@@ -81,7 +83,7 @@ class CallReader:
             case State.CLOSING:
                 self._read_closing()
             case State.CLOSED:
-                self._read_between()
+                return self._read_opening()
         return None
 
     def _read_text(self, is_last: bool) -> TextPiece | None:
@@ -100,7 +102,8 @@ class CallReader:
         return TextPiece(text) if text else None
 
     def _read_opening(self) -> CallPiece | None:
-        found = self._opening.match(self._held)
+        pattern = self._further if self.calls else self._first
+        found = None if pattern is None else pattern.match(self._held)
         if found is None:
             return None
         self._held = self._held[found.end():]
@@ -135,8 +138,3 @@ class CallReader:
         if self._held.startswith(self._form.closing):
             self._held = self._held.removeprefix(self._form.closing)
             self._state = State.CLOSED
-
-    def _read_between(self) -> None:
-        if not self._form.stands_alone and self._held.startswith(self._form.between + self._form.mark):
-            self._held = self._held.removeprefix(self._form.between)
-            self._state = State.OPENING

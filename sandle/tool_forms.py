@@ -1,9 +1,11 @@
 """How models write that a tool is to be called: which form a template teaches its model, and the grammar of that form.
 
-Every form is JSON with the function's name before its arguments, in that order, with one space after each colon and
-comma. Templates show it to their models so, or close to it; here it is made exact, so that reading it back is easy.
+In every form the function's name comes first and its arguments, a JSON object, after it; where more of it is JSON,
+there is one space after each colon and comma. Templates show it to their models so, or close to it; here it is made
+exact, so that reading it back is easy.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -16,44 +18,68 @@ from sandle.response_format import json_rule, rule_of
 
 ANY_TEXT = r'/(.|\n)*/'
 NO_JSON = r'/([^{](.|\n)*)?/'
+MISTRALS_CHECK = re.compile(r'length\s*!=\s*9\b')  # its templates refuse ids of any other length
+MISTRALS_ID = re.compile('[a-zA-Z0-9]{9}')
 
 
 @dataclass(frozen=True, slots=True)
 class ToolForm:
-    """How one call is written: `opening`, the name, `middle`, the arguments, `closing`.
+    """How calls are written: `opening`, the name, `middle`, the arguments, `closing`; and after the last one `end`.
 
     `mark` is how the opening begins: after a text, or, where a call `stands_alone`, at the beginning of an answer only.
-    There may be several calls then, with `between` in between.
+    `between` stands in place of the opening before every further call; without it there is a single one. `tokens` are
+    those pieces that some tokenizers have as special tokens, which otherwise add nothing to a text.
     """
 
     mark: str
     opening: str
     middle: str
     closing: str
-    between: str = ''
+    end: str = ''
+    between: str | None = None
+    tokens: tuple[str, ...] = ()
     stands_alone: bool = False
 
     def call(self, name: str, arguments: str) -> str:
-        """Returns the grammar of a call without its mark; `arguments` is the name of the arguments' rule."""
-        before = f'{self.opening.removeprefix(self.mark)}{name}{self.middle}'
-        return f'{json.dumps(before)} {arguments} {json.dumps(self.closing)}'
+        """Returns the grammar of a call after its opening; `arguments` is the name of the arguments' rule."""
+        return f'{_literal(name + self.middle)} {arguments} {_literal(self.closing)}'
 
 
-MARKED = ToolForm('<tool_call>', '<tool_call>\n{"name": "', '", "arguments": ', '}\n</tool_call>', between='\n')
+def _list_form(mark: str, end: str = '', space: str = '') -> ToolForm:
+    """Returns the form of a JSON array of calls between two marks."""
+    return ToolForm(mark, f'{mark}{space}[{{"name": "', '", "arguments": ', '}', end=f']{end}', between=', {"name": "',
+                    tokens=(mark, *([end] if end else ())))
+
+
+MARKED = ToolForm('<tool_call>', '<tool_call>\n{"name": "', '", "arguments": ', '}\n</tool_call>',
+                  between='\n<tool_call>\n{"name": "', tokens=('<tool_call>', '</tool_call>'))
+MISTRAL = _list_form('[TOOL_CALLS]')
+MISTRAL_SPACED = _list_form('[TOOL_CALLS]', space=' ')
+MISTRAL_ARGS = ToolForm('[TOOL_CALLS]', '[TOOL_CALLS]', '[ARGS]', '', between='[TOOL_CALLS]',
+                        tokens=('[TOOL_CALLS]', '[ARGS]'))
+GRANITE = _list_form('<|tool_call|>')
+NEMOTRON = _list_form('<TOOLCALL>', '</TOOLCALL>')
+APRIEL = _list_form('<tool_calls>', '</tool_calls>')
+FUNCTION = ToolForm('<function=', '<function=', '>', '</function>', between='<function=')
 PLAIN = ToolForm('{', '{"name": "', '", "arguments": ', '}', stands_alone=True)
 PARAMETERS = ToolForm('{', '{"name": "', '", "parameters": ', '}', stands_alone=True)
 
+# What in a template tells of which form; the first that is there counts.
+SIGNS = ((r'\[ARGS\]', MISTRAL_ARGS), (r'\[TOOL_CALLS\] \[', MISTRAL_SPACED), (r'\[TOOL_CALLS\]', MISTRAL),
+         (r'<tool_calls>\[', APRIEL), (r'<tool_call>', MARKED), (r'<TOOLCALL>\[', NEMOTRON),
+         (r'<\|tool_call\|>', GRANITE), (r'<function=(?!.*<parameter=)', FUNCTION), (r'"parameters\\?":', PARAMETERS))
 
-def form_of(template: str) -> ToolForm | None:
-    """Returns the form that a chat template teaches; None if it tells its model of no tools.
 
-    Marked by <tool_call> as Hermes and Qwen write it, plain with "parameters" as Llama 3 does, or else plain.
-    """
-    if not re.search(r'\btools\b', template):
-        return None
-    if MARKED.mark in template:
-        return MARKED
-    return PARAMETERS if re.search(r'"parameters\\?":', template) else PLAIN
+def form_of(template: str) -> ToolForm:
+    """Returns the form that a chat template with tools teaches, the plain one if it is none of those known."""
+    return next((form for sign, form in SIGNS if re.search(sign, template, re.DOTALL)), PLAIN)
+
+
+def template_id(template: str, call_id: str) -> str:
+    """Returns a call's id as a template takes it: Mistral's want nine letters and digits, of whoever made the call."""
+    if MISTRALS_CHECK.search(template) is None or MISTRALS_ID.fullmatch(call_id):
+        return call_id
+    return hashlib.sha256(call_id.encode()).hexdigest()[:9]
 
 
 def grammar_of(request: ChatRequest, form: ToolForm) -> Grammar:
@@ -62,23 +88,28 @@ def grammar_of(request: ChatRequest, form: ToolForm) -> Grammar:
     tools = [tool for tool in request.tools or ()
              if not isinstance(choice, NamedTool) or tool.function.name == choice.function.name]
     rules = [f'call: {" | ".join(f"call_{place}" for place in range(len(tools)))}', *_calls(tools, form)]
-    mark, more = json.dumps(form.mark), ''
-    if request.parallel_tool_calls and not form.stands_alone:
-        more = f' ({json.dumps(form.between + form.mark)} call)*'
+    mark, head = _literal(form.mark), _literal(form.opening.removeprefix(form.mark))
+    more = '' if form.between is None or not request.parallel_tool_calls else f'({_literal(form.between)} call)*'
+    calls = f'{head} call {more} {_literal(form.end)}'
     answer = rule_of(request.response_format)
     if choice not in (None, 'auto'):
-        rules.append(f'start: {mark} call{more}')
+        rules.append(f'start: {mark} {calls}')
     elif answer is not None:
         if form.stands_alone:
             raise errors.InvalidRequestError(
                 "response_format cannot be combined with tools for this model, whose calls are JSON, too: ask for one "
                 "of both, or make tool_choice 'required' or 'none'.", param='response_format')
-        rules += [f'start: answer | {mark} call{more}', f'answer: {answer}']
+        rules += [f'start: answer | {mark} {calls}', f'answer: {answer}']
     elif form.stands_alone:
-        rules += [f'start: TEXT | {mark} call{more}', f'TEXT: {NO_JSON}']
+        rules += [f'start: TEXT | {mark} {calls}', f'TEXT: {NO_JSON}']
     else:
-        rules += [f'start: TEXT | head call{more}', f'TEXT: {ANY_TEXT}', f'head[lazy]: TEXT {mark}']
-    return Grammar('\n'.join(rules), 'tools')
+        rules += [f'start: TEXT | head {calls}', f'TEXT: {ANY_TEXT}', f'head[lazy]: TEXT {mark}']
+    return Grammar('\n'.join(rules), 'tools', form.tokens)
+
+
+def _literal(text: str) -> str:
+    """Returns what a grammar says for a text; nothing for none."""
+    return json.dumps(text) if text else ''
 
 
 def _calls(tools: Sequence[Tool], form: ToolForm) -> list[str]:

@@ -18,7 +18,7 @@ HI = [{'role': 'user', 'content': 'Hi'}]
 
 
 def template(text: str, with_tools: str | None = None) -> ChatTemplate:
-    return ChatTemplate(TokenizerInfo('x', bos_token='<s>', chat_template=text), with_tools)
+    return ChatTemplate(TokenizerInfo('x', bos_token='<s>', chat_template=text, tool_template=with_tools))
 
 
 @pytest.fixture(scope='module')

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,13 +14,14 @@ from sandle.chat_protocol import ChatRequest
 from sandle.engine.engine import Grammar
 from sandle.engine.grammar import Grammars
 from sandle.tool_calls import CallPiece, CallReader, TextPiece
-from sandle.tool_forms import MARKED, PARAMETERS, PLAIN, ToolForm, form_of, grammar_of
+from sandle.tool_forms import (APRIEL, FUNCTION, GRANITE, MARKED, MISTRAL, MISTRAL_ARGS, MISTRAL_SPACED, NEMOTRON,
+                               PARAMETERS, PLAIN, ToolForm, grammar_of)
 
 WEATHER = {'type': 'object', 'properties': {'city': {'$ref': '#/$defs/city'}}, 'required': ['city'],
            'additionalProperties': False, '$defs': {'city': {'type': 'string'}}}
 TOOLS = [{'type': 'function', 'function': {'name': 'weather', 'parameters': WEATHER}},
          {'type': 'function', 'function': {'name': 'now'}}]
-FORMS = [MARKED, PLAIN, PARAMETERS]
+FORMS = [MARKED, MISTRAL, MISTRAL_SPACED, MISTRAL_ARGS, GRANITE, NEMOTRON, APRIEL, FUNCTION, PARAMETERS, PLAIN]
 
 
 class Bytes:
@@ -31,13 +33,23 @@ class Bytes:
         """See sandle.engine.grammar.Tokenizer."""
         return bytes([token])
 
+    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+        """See sandle.engine.grammar.Tokenizer."""
+        return list(text.encode())
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """See sandle.engine.grammar.Tokenizer."""
+        return bytes(tokens).decode('latin-1')
+
 
 grammars = Grammars(Bytes())
 
 
 def written(form: ToolForm, *calls: tuple[str, str]) -> str:
     """An answer of calls alone."""
-    return form.between.join(f'{form.opening}{name}{form.middle}{arguments}{form.closing}' for name, arguments in calls)
+    between = form.between or ' '
+    return form.opening + between.join(f'{name}{form.middle}{arguments}{form.closing}'
+                                       for name, arguments in calls) + form.end
 
 
 def request(**fields: Any) -> ChatRequest:
@@ -73,14 +85,6 @@ def read(form: ToolForm, pieces: list[str]) -> tuple[str, list[tuple[str, str]],
     return text, [(name, arguments) for name, arguments in calls], reader
 
 
-@pytest.mark.parametrize('template, form', [
-    ('{% if tools %}<tool_call>\n{"name": ...', MARKED),
-    ('{%- if tools is not none %}{"name": x, "parameters": y}', PARAMETERS),
-    ("{% for tool in tools %}{{ tool | tojson }}{% endfor %}", PLAIN), ('{{ messages }}', None)])
-def test_a_template_tells_the_form(template: str, form: ToolForm | None) -> None:
-    assert form_of(template) is form
-
-
 @pytest.mark.parametrize('form', FORMS)
 def test_grammars_let_through_what_is_asked_for_and_nothing_else(form: ToolForm) -> None:
     weather, now = ('weather', '{"city": "Oslo"}'), ('now', '{}')
@@ -97,7 +101,7 @@ def test_grammars_let_through_what_is_asked_for_and_nothing_else(form: ToolForm)
     assert fits(named, written(form, now)) and not fits(named, written(form, weather))
     assert not fits(single, written(form, weather, now))
     if not form.stands_alone:
-        assert fits(auto, 'Let me see.\n' + written(form, weather)) and not fits(auto, 'See: <tool_call>weather')
+        assert fits(auto, 'Let me see.\n' + written(form, weather)) and not fits(auto, f'See: {form.mark}weather')
 
 
 def test_text_or_a_schema_beside_marked_calls() -> None:

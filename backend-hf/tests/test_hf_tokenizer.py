@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import decoders, models
 
+from sandle.engine.engine import Conversation, Grammar, TokenizerInfo
+from sandle.engine.grammar import Grammars
 from sandle.engine.text import Detokenizer
-
-from sandle.engine.engine import Conversation, TokenizerInfo
 
 SPECIAL = SpecialIds(vocab_size=400, eos=frozenset({1}), bos=0)
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=['Cs']), max_size=30)
@@ -160,6 +160,17 @@ def test_added_tokens_are_text_unless_special(byte_level: Any) -> None:
     ours = adapter(byte_level)
     ids = ours.encode('<think é>    <end>', False)
     assert [ours.token_bytes(token) for token in ids] == ['<think é>'.encode(), b'    ', b'']
+
+
+def test_calls_may_begin_with_a_special_token_of_the_tokenizers_own(byte_level: Any, metaspace: Any) -> None:
+    for tokenizer in (byte_level, metaspace):
+        tokenizer.add_special_tokens({'additional_special_tokens': ['[TOOL_CALLS]']})
+        ours = adapter(tokenizer)
+        special = tokenizer.convert_tokens_to_ids('[TOOL_CALLS]')
+        constraint = Grammars(ours).compile(Grammar('start: "[TOOL_CALLS]"', 'tools', ('[TOOL_CALLS]', '[ARGS]')))()
+        mask = constraint.allowed(frozenset(), True)
+        assert mask is not None and mask[special >> 3] >> (special & 7) & 1
+        assert constraint.special == {special: b'[TOOL_CALLS]'} and ours.token_bytes(special) == b''
 
 
 def test_ids_without_a_token_add_nothing(both: Any) -> None:

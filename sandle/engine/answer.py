@@ -156,7 +156,8 @@ class Answer:
         """
         if self.constraint is not None and token not in self.end_ids:
             self.constraint.add(token)
-        piece = self.detokenizer.add(self.tokenizer.token_bytes(token))
+        special = {} if self.constraint is None else self.constraint.special
+        piece = self.detokenizer.add(special.get(token) or self.tokenizer.token_bytes(token))
         text = self.stops.add(piece)
         self.finish_reason = reason = self._reason_to_end(token)
         if reason is not None and not self.stops.has_stopped:

@@ -5,6 +5,7 @@ threads, many at once. Errors are `sandle.errors.ApiError`s: the wording of a re
 """
 
 import enum
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
@@ -80,11 +81,13 @@ class SamplingParams:
 class Grammar:
     """What an answer must keep to, in llguidance's notation: Lark's, with JSON schemas as `%json {...}`.
 
-    `param` is the field of the client's request that asks for it.
+    `param` is the field of the client's request that asks for it. `tokens` are special tokens, as they are written,
+    that are text in such an answer.
     """
 
     source: str
     param: str
+    tokens: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,8 @@ class Handle(Protocol):
 class TokenizerInfo:
     """What a client must know of a tokenizer to work with it from afar; None for what it does not have.
 
-    Special tokens are given as they are written, `chat_template` in Jinja's language.
+    Special tokens are given as they are written, `chat_template` in Jinja's language. `tool_template` is the one for
+    conversations with tools, where a model has another one for them.
     """
 
     tokenizer_class: str
@@ -205,6 +209,13 @@ class TokenizerInfo:
     pad_token: str | None = None
     unk_token: str | None = None
     chat_template: str | None = None
+    tool_template: str | None = None
+
+    @property
+    def template_with_tools(self) -> str | None:
+        """The template for conversations with tools; None if it does not tell its model of them."""
+        template = self.tool_template or self.chat_template
+        return template if template is not None and re.search(r'\btools\b', template) else None
 
 
 @dataclass(frozen=True, slots=True)

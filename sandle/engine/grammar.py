@@ -5,7 +5,7 @@ Knows llguidance, which reads grammars and follows them; knows neither sequences
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import llguidance
@@ -36,14 +36,27 @@ class Tokenizer(Protocol):
         """Returns the bytes that a token adds to a text; none for a special token."""
         ...
 
+    def encode(self, text: str, add_special_tokens: bool) -> Sequence[int]:
+        """Returns the token ids of a text; a special token written out in it is one id."""
+        ...
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Returns the text of token ids, special tokens written out."""
+        ...
+
 
 class Vocabulary:
-    """A model's tokens as llguidance wants them, and one more behind them: the end of the answer."""
+    """A model's tokens as llguidance wants them, and one more behind them: the end of the answer.
+
+    `special` are the special tokens that are text here, with their bytes.
+    """
 
     bos_token_id = None
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, special: Mapping[int, bytes]) -> None:
         self.tokens = [*map(tokenizer.token_bytes, range(tokenizer.vocab_size)), b'']
+        for token, name in special.items():
+            self.tokens[token] = name
         self.eos_token_id = tokenizer.vocab_size
         self.special_token_ids = [tokenizer.vocab_size]
 
@@ -53,9 +66,13 @@ class Vocabulary:
 
 
 class Constraint:
-    """What one answer may go on with. Used by the thread that generates it."""
+    """What one answer may go on with. Used by the thread that generates it.
 
-    def __init__(self, matcher: llguidance.LLMatcher, end: int, param: str) -> None:
+    `special` are the special tokens that are text in it, with their bytes.
+    """
+
+    def __init__(self, matcher: llguidance.LLMatcher, end: int, param: str, special: Mapping[int, bytes]) -> None:
+        self.special = special
         self._matcher = matcher
         self._end = end
         self._param = param
@@ -102,43 +119,52 @@ class Grammars:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self._lock = threading.Lock()
-        self._vocabulary: llguidance.LLTokenizer | None = None
-        self._compiled: OrderedDict[str, llguidance.LLMatcher] = OrderedDict()
+        self._vocabularies: dict[tuple[int, ...], llguidance.LLTokenizer] = {}  # by the special tokens that are text
+        self._compiled: OrderedDict[Grammar, llguidance.LLMatcher] = OrderedDict()
 
     def compile(self, grammar: Grammar) -> Callable[[], Constraint]:
         """Returns what begins an answer. Raises InvalidRequestError for a grammar that cannot be used."""
-        matcher = self._find(grammar)
-        return lambda: Constraint(matcher.deep_copy(), self.tokenizer.vocab_size, grammar.param)
+        special = self._special(grammar.tokens)
+        matcher = self._find(grammar, special)
+        return lambda: Constraint(matcher.deep_copy(), self.tokenizer.vocab_size, grammar.param, special)
 
-    def _find(self, grammar: Grammar) -> llguidance.LLMatcher:
+    def _special(self, names: Sequence[str]) -> dict[int, bytes]:
+        """Returns those tokens that are written so and are special to this tokenizer, with their bytes as text."""
+        tokenizer = self.tokenizer
+        return {token: name.encode() for name in names for token in tokenizer.encode(name, add_special_tokens=False)
+                if not tokenizer.token_bytes(token) and tokenizer.detokenize([token]) == name}
+
+    def _find(self, grammar: Grammar, special: Mapping[int, bytes]) -> llguidance.LLMatcher:
         with self._lock:
-            matcher = self._compiled.get(grammar.source)
+            matcher = self._compiled.get(grammar)
             if matcher is not None:
-                self._compiled.move_to_end(grammar.source)
+                self._compiled.move_to_end(grammar)
                 return matcher
-        matcher = self._new(grammar)
+        matcher = self._new(grammar, special)
         with self._lock:
-            self._compiled[grammar.source] = matcher
+            self._compiled[grammar] = matcher
             while len(self._compiled) > MAX_KEPT:
                 self._compiled.popitem(last=False)
         return matcher
 
-    def _new(self, grammar: Grammar) -> llguidance.LLMatcher:
+    def _new(self, grammar: Grammar, special: Mapping[int, bytes]) -> llguidance.LLMatcher:
         if len(grammar.source) > MAX_CHARACTERS:
             raise _refused(grammar, f'it is longer than {MAX_CHARACTERS} characters')
         source = OPTIONS + grammar.source
         if fault := proof.fault(source):
             raise _refused(grammar, fault)
-        matcher = llguidance.LLMatcher(self._known_vocabulary(), source, log_level=0, limits=LIMITS)
+        matcher = llguidance.LLMatcher(self._vocabulary(special), source, log_level=0, limits=LIMITS)
         if matcher.is_error():
             raise _refused(grammar, matcher.get_error().strip().partition('\n')[0])
         return matcher
 
-    def _known_vocabulary(self) -> llguidance.LLTokenizer:
+    def _vocabulary(self, special: Mapping[int, bytes]) -> llguidance.LLTokenizer:
+        key = tuple(special)
         with self._lock:
-            if self._vocabulary is None:
-                self._vocabulary = llguidance.LLTokenizer(llguidance.TokenizerWrapper(Vocabulary(self.tokenizer)))
-            return self._vocabulary
+            if key not in self._vocabularies:
+                vocabulary = Vocabulary(self.tokenizer, special)
+                self._vocabularies[key] = llguidance.LLTokenizer(llguidance.TokenizerWrapper(vocabulary))
+            return self._vocabularies[key]
 
 
 def _refused(grammar: Grammar, fault: str) -> errors.InvalidRequestError:

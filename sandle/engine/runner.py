@@ -175,10 +175,10 @@ class LoadedModel:
     @property
     def capabilities(self) -> frozenset[str]:
         """See Resident.capabilities."""
-        template = self.tokenizer.info.chat_template
+        info = self.tokenizer.info
         return frozenset(name for name, is_there in (
-            ('suffix', self.tokenizer.can_infill), ('chat', template is not None),
-            ('tools', template is not None and 'tools' in template)) if is_there)
+            ('suffix', self.tokenizer.can_infill), ('chat', info.chat_template is not None),
+            ('tools', info.template_with_tools is not None)) if is_there)
 
     @property
     def lacks(self) -> frozenset[str]:

@@ -28,7 +28,7 @@ class ByteTokenizer:
 
     def encode(self, text: str, add_special_tokens: bool) -> list[int]:
         """See Tokenizer.encode."""
-        return [BOS] * add_special_tokens + list(text.encode())
+        return [BOS] * add_special_tokens + ([BOS] if text == '<s>' else list(text.encode()))
 
     def infill(self, prefix: str | Sequence[int], suffix: str, add_special_tokens: bool) -> list[int]:
         """See Tokenizer.infill."""

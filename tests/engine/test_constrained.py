@@ -47,6 +47,15 @@ def test_it_ends_where_it_may_if_the_model_wants_to(start: Started) -> None:
     assert cut_short[-1].finish_reason is FinishReason.STOP, 'a grammar that ends before min_tokens ends the answer'
 
 
+def test_special_tokens_that_the_grammar_names_are_text(start: Started) -> None:
+    engine = ready(start, ScriptedLoader(likeliest=lambda tokens: BOS))
+    wanted = dataclasses.replace(constrained(), grammar=Grammar('start: "<s>" "a"', 'tools', ('<s>', '[other]')))
+    deltas, usage = collect(engine.submit(wanted))
+    assert (text(deltas), usage.completion_tokens) == ('<s>a', 2)
+    spelled, usage = collect(engine.submit(dataclasses.replace(wanted, grammar=Grammar('start: "<s>" "a"', 'tools'))))
+    assert (text(spelled), usage.completion_tokens) == ('<s>a', 4)
+
+
 def test_max_tokens_and_stops_end_it_in_the_middle(start: Started) -> None:
     engine = ready(start, ScriptedLoader())
     cut, _ = collect(engine.submit(constrained(max_tokens=4)))

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -13,7 +13,8 @@ from sandle.engine.grammar import Constraint, Grammars
 from sandle.engine.grammar_proof import GrammarProof
 
 END = 256
-NEVER_CHOSEN = 257  # a token without text
+NEVER_CHOSEN = 257  # a token without text, which is written as
+CALL = '[CALL]'
 ENDS = frozenset({END, ord('!')})
 
 
@@ -25,6 +26,15 @@ class Bytes:
     def token_bytes(self, token: int) -> bytes:
         """See Tokenizer.token_bytes."""
         return bytes([token]) if token < 256 else b''
+
+    def encode(self, text: str, add_special_tokens: bool) -> Sequence[int]:
+        """See Tokenizer.encode."""
+        assert not add_special_tokens
+        return [NEVER_CHOSEN] if text == CALL else list(text.encode())
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """See Tokenizer.detokenize."""
+        return ''.join(CALL if token == NEVER_CHOSEN else chr(token) for token in tokens)
 
 
 def schema(content: object) -> Grammar:
@@ -73,6 +83,17 @@ def test_an_end_is_no_text_even_where_its_text_would_fit(grammars: Grammars) -> 
 
 def test_tokens_without_text_never_follow(grammars: Grammars) -> None:
     assert NEVER_CHOSEN not in allowed(after(grammars, Grammar(r'start: /(.|\n)*/', 'tools'), 'ab'))
+
+
+def test_a_special_token_is_text_where_the_grammar_says_so(grammars: Grammars) -> None:
+    """Also spelled out, as models write it whose tokenizer has no such token."""
+    source = f'start: {json.dumps(CALL)} /[a-z]+/'
+    constraint = grammars.compile(Grammar(source, 'tools', (CALL, '[ARGS]')))()
+    assert allowed(constraint) == {NEVER_CHOSEN, ord('[')}
+    assert constraint.special == {NEVER_CHOSEN: CALL.encode()}
+    constraint.add(NEVER_CHOSEN)
+    assert allowed(constraint, may_end=False) == {*range(ord('a'), ord('z') + 1)}
+    assert allowed(grammars.compile(Grammar(source, 'tools'))()) == {ord('[')}
 
 
 def test_a_constraint_is_complete_where_nothing_can_follow(grammars: Grammars) -> None:
