@@ -7,8 +7,8 @@
 # Settings, from the environment, named as in Docker:
 #   SANDLE_DEMO_PORT (8080)     port of the page and the API
 #   SANDLE_HOST (127.0.0.1)     address to listen on; 0.0.0.0 for the whole network
-#   SANDLE_BACKEND (hf)         hf, stub, llama, which serves sandle-tiny, too, unless SANDLE_LLAMA_BIND_SRC_DIR is given, or
-#                               ct2, which needs SANDLE_CT2_BIND_SRC_DIR
+#   SANDLE_BACKEND (hf)         hf, stub, or llama or ct2, which serve sandle-tiny, too, unless SANDLE_LLAMA_BIND_SRC_DIR or
+#                               SANDLE_CT2_BIND_SRC_DIR is given
 #   SANDLE_AUTH_TOKEN           the API key; without it one is made at the first start and kept in state/
 #   SANDLE_SINGLE_MODEL         the one model to offer
 #   SANDLE_EMBEDDING_MODEL      a model to offer for embeddings beside it

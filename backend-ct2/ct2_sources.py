@@ -7,13 +7,16 @@ from ct2_checkpoint import MODEL_FILE, Checkpoint, is_model, read
 
 from sandle.engine.runner import LoadError
 
+EMBEDDED = Path(__file__).resolve().parent.parent / 'models/sandle-tiny-ct2'
 
-def find(folder: Path, model_id: str | None) -> dict[str, Checkpoint]:
+
+def find(folder: Path | None, model_id: str | None) -> dict[str, Checkpoint]:
     """Returns models by their ids, which are the names of their folders. Raises click.ClickException.
 
-    `model_id` is another id for the only one, or chooses which one of several is the first.
+    Without a folder it is the model that is part of this repository. `model_id` is another id for the only one, or
+    chooses which one of several is the first.
     """
-    folder = folder.resolve()
+    folder = (folder or EMBEDDED).resolve()
     if is_model(folder):
         return {model_id or folder.name: _read(folder)}
     found = {inner.name: inner for inner in sorted(folder.iterdir()) if is_model(inner)}

@@ -1,7 +1,8 @@
 """Serves the API of a backend over models in CTranslate2's format, with an encoder or without, on CPUs.
 
 CT2_DIR is a folder that ct2-transformers-converter or another of its converters has written, with the model's
-tokenizer.json or SentencePiece file beside; or a folder of such folders, of which one at a time is in memory.
+tokenizer.json or SentencePiece file beside; or a folder of such folders, of which one at a time is in memory. Without
+it the small model that is part of this repository is served.
 """
 
 import os
@@ -26,7 +27,7 @@ SPARE_THREADS = 32  # for /health, model listing and refusals, beside one thread
 
 
 @click.command(context_settings=options.CONTEXT_SETTINGS, help=__doc__)
-@click.argument('ct2_dir', envvar='SANDLE_CT2_DIR',
+@click.argument('ct2_dir', envvar='SANDLE_CT2_DIR', required=False,
                 type=click.Path(exists=True, file_okay=False, path_type=pathlib.Path))
 @options.server_options
 @click.option('--model-id', default=None, show_default="by its folder's name",
@@ -46,9 +47,9 @@ SPARE_THREADS = 32  # for /health, model listing and refusals, beside one thread
 @click.option('--max-sequences-per-request', type=click.IntRange(1), default=128,
               help='Prompts times n (or best_of) of one request at most.')
 @click.option('--max-logprobs', type=click.IntRange(0), default=20, help='Largest value of logprobs in a request.')
-def main(ct2_dir: pathlib.Path, log_level: str, log_format: str, serving: server.ServerOptions, model_id: str | None,
-         compute_type: str, max_seq_len: int, batches: int, max_batch_size: int, threads: int | None, max_queue: int,
-         max_sequences_per_request: int, max_logprobs: int) -> None:
+def main(ct2_dir: pathlib.Path | None, log_level: str, log_format: str, serving: server.ServerOptions,
+         model_id: str | None, compute_type: str, max_seq_len: int, batches: int, max_batch_size: int,
+         threads: int | None, max_queue: int, max_sequences_per_request: int, max_logprobs: int) -> None:
     """Reads options, builds, serves. (The help text is the module's.)"""
     log.configure(log_level, log_format)
     error_reports.start('backend-ct2')

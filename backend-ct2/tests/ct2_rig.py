@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 
@@ -21,16 +22,32 @@ def convert(source: Path, target: Path) -> Path:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, without_torch: Path, *arguments: str) -> Iterator[tuple[Server, Client]]:
-    """Runs the backend, ready, in float32 on one thread a batch, and a client of it.
+def serving(folder: Path | None, without_torch: Path, *arguments: str, compute_type: str = 'float32'
+            ) -> Iterator[tuple[Server, Client]]:
+    """Runs the backend, ready, on one thread a batch, and a client of it.
 
     `without_torch` is a folder, made here, that keeps Python from importing what the image does not have.
     """
     for name in ('torch', 'transformers'):
         (without_torch / name).mkdir(parents=True, exist_ok=True)
         (without_torch / name / '__init__.py').write_text(f'raise ImportError("{name} is not here")\n')
-    with serve(SCRIPT, str(folder), '--compute-type', 'float32', '--threads', '1', *arguments,
+    folders = [] if folder is None else [str(folder)]
+    with serve(SCRIPT, *folders, '--compute-type', compute_type, '--threads', '1', *arguments,
                environment={'PYTHONPATH': str(without_torch)}) as server:
         with contextlib.closing(Client(server.url, key=None)) as client:
             wait_for(lambda: client.get('/ready').status_code == 200, 60)
             yield server, client
+
+
+def complete(client: Client, model: str, prompt: object, **fields: object) -> Any:
+    """Returns a greedy answer unless told otherwise, once the model is in memory."""
+    body = {'model': model, 'prompt': prompt, 'temperature': 0, 'max_tokens': 24, **fields}
+    wait_for(lambda: client.post('/v1/completions', json={**body, 'max_tokens': 1}).status_code != 503, 60)
+    response = client.post('/v1/completions', json=body)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def texts(answer: Any) -> list[str]:
+    """Returns the texts of all choices."""
+    return [choice['text'] for choice in answer['choices']]

@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 
-from tests.ct2_rig import SANDLE_TINY, SCRIPT, serving
+from tests.ct2_rig import SANDLE_TINY, SCRIPT, complete, serving, texts
 from tests.end_to_end.rig import KEY, WRAPPER, Client, Server, error_of, events_of, fails_to_start, serve, wait_for
 from tests.translators import PAIRS, generated
 
@@ -32,20 +32,6 @@ def served(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
 def client(served: tuple[Server, Client]) -> Client:
     """A client of it."""
     return served[1]
-
-
-def complete(client: Client, model: str, prompt: object, **fields: object) -> Any:
-    """Returns a greedy answer unless told otherwise, once the model is in memory."""
-    body = {'model': model, 'prompt': prompt, 'temperature': 0, 'max_tokens': 24, **fields}
-    wait_for(lambda: client.post('/v1/completions', json={**body, 'max_tokens': 1}).status_code != 503, 60)
-    response = client.post('/v1/completions', json=body)
-    assert response.status_code == 200, response.text
-    return response.json()
-
-
-def texts(answer: Any) -> list[str]:
-    """Returns the texts of all choices."""
-    return [choice['text'] for choice in answer['choices']]
 
 
 def hf_model(folder: Path, kind: str = 'AutoModelForCausalLM') -> Any:
@@ -111,7 +97,8 @@ def test_prompt_of_a_decoder_can_be_scored(client: Client) -> None:
 
 @pytest.mark.parametrize(('field', 'value'), [
     ('seed', 1), ('logit_bias', {'5': 1}), ('presence_penalty', 1), ('frequency_penalty', 1), ('min_p', 0.5),
-    ('repetition_penalty', 2), ('typical_p', 0.5), ('min_tokens', 2), ('suffix', 'x'), ('echo', True)])
+    ('repetition_penalty', 2), ('typical_p', 0.5), ('min_tokens', 2), ('suffix', 'x'), ('echo', True),
+    ('response_format', {'type': 'json_object'})])
 def test_what_the_library_cannot_do_is_refused(client: Client, field: str, value: object) -> None:
     complete(client, 't5', 'one', max_tokens=1)  # it is in memory then
     response = client.post('/v1/completions', json={'model': 't5', 'prompt': 'one', field: value})
@@ -178,6 +165,12 @@ def test_wrapper_reaches_it_and_it_ends_in_order(models: Path, tmp_path: Path) -
                 wait_for(lambda: client.get('/ready').status_code == 200, 60)
                 assert texts(complete(client, 'translator', SOURCES[0])) == [PAIRS[0][1]]
         assert server.stop(signal.SIGTERM) == 0
+
+
+def test_embedded_model_is_served_where_no_folder_is_named(tmp_path: Path) -> None:
+    with serving(None, tmp_path / 'without-torch') as (_, client):
+        [model] = client.get('/v1/models').json()['data']
+        assert model['id'] == 'sandle-tiny-ct2' and 'Paris' in texts(complete(client, model['id'], PROMPTS[1]))[0]
 
 
 def test_folder_without_a_model_stops_the_start(tmp_path: Path) -> None:

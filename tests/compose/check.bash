@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and starts the compose stack with one backend, and checks it from outside: through nginx, and container by container.
 #
-#   bash tests/compose/check.bash stub|hf|llama|https
+#   bash tests/compose/check.bash stub|hf|llama|ct2|https
 #
 # `https` is the stub with docker-compose.https.yml, of which no certificate authority is asked. After `llama` alone it is
 # checked together with backend-hf.
@@ -14,9 +14,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
 which=${1:-}
 case $which in
-  stub | hf | llama) backend=$which ;;
+  stub | hf | llama | ct2) backend=$which ;;
   https) backend=stub ;;
-  *) echo "usage: $0 stub|hf|llama|https" >&2; exit 2 ;;
+  *) echo "usage: $0 stub|hf|llama|ct2|https" >&2; exit 2 ;;
 esac
 
 export COMPOSE_PROJECT_NAME=sandle-check

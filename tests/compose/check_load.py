@@ -1,4 +1,4 @@
-"""Checks what a stack does under load: `python3 -m tests.compose.check_load URL stub|hf|llama`. Ends by stopping it.
+"""Checks what a stack does under load: `python3 -m tests.compose.check_load URL BACKEND`. Ends by stopping it.
 
 With the stub, whose `--faults` set the pace, one of two replicas is killed first. Standard library only.
 """
@@ -139,7 +139,7 @@ def main() -> int:
     """Runs the checks; stopping comes last."""
     backend = sys.argv[2]
     stack = Stack(sys.argv[1], backend, os.environ['SANDLE_AUTH_TOKEN'])
-    stack.model = {'stub': 'stub', 'hf': 'sandle-tiny', 'llama': 'llama'}[backend]
+    stack.model = {'stub': 'stub', 'hf': 'sandle-tiny', 'llama': 'llama', 'ct2': 'ct2'}[backend]
     checks: list[tuple[str, Callable[[], object]]] = []
     if backend == 'stub':
         checks.append(('a replica is killed under load, and nobody notices', partial(check_replica, stack)))

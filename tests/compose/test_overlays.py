@@ -14,7 +14,7 @@ from tests.peers.compose_command import command_of
 ROOT = Path(__file__).parents[2]
 FILES = {path.name: yaml.safe_load(path.read_text('utf-8')) for path in sorted(ROOT.glob('docker-compose*.yml'))}
 BACKENDS = [re.sub(r'docker-compose\.(.*)\.yml', r'\1', name) for name in FILES if '.backend-' in name]
-GIVEN = {'SANDLE_VLLM_MODEL': 'org/model', 'SANDLE_LLAMA_BIND_SRC_DIR': '/tmp', 'SANDLE_CT2_BIND_SRC_DIR': '/tmp'}
+GIVEN = {'SANDLE_VLLM_MODEL': 'org/model', 'SANDLE_LLAMA_BIND_SRC_DIR': '/tmp'}
 
 
 def overlay(backend: str) -> Any:
