@@ -52,6 +52,15 @@ def choose(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Seque
     """
     if logits.device.type == 'mps':
         logits = logits.cpu()  # Metal has no float64, and shares its memory
+    if logits.device.type != 'cpu' or all(each.temperature == 0 for each in params):
+        return choose_together(logits, params, noises)
+    # A row at a time, which stays in the processor's cache.
+    return torch.cat([choose_together(row[None], [each], [noise]) for row, each, noise in zip(logits, params, noises)])
+
+
+@torch.inference_mode()
+def choose_together(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Sequence[float]) -> torch.Tensor:
+    """Returns what `choose` does, all rows at a time."""
     groups: dict[Callable[..., torch.Tensor], list[int]] = {}
     for row, each in enumerate(params):
         groups.setdefault(_method(each), []).append(row)
@@ -97,9 +106,10 @@ def _drawn(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Seque
 def _drawn_of_ranked(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Sequence[float]) -> torch.Tensor:
     """Draws a rank among the likeliest tokens, and then finds the token that has this rank."""
     scaled = _scaled(logits, params)
-    ranked = _ranked(scaled, params)  # [R, C], most likely first
+    total = _weights(scaled).sum(-1, keepdim=True)
+    ranked = _ranked(scaled, params, total)  # [R, C], most likely first
     weights = _weights(ranked)
-    kept = _kept(weights, params)  # [R, 1]
+    kept = _kept(weights, params, total)  # [R, 1]
     for row, each in enumerate(params):
         if each.typical_p < 1:
             weights[row, int(kept[row]):] = 0
@@ -118,29 +128,38 @@ def _scaled(logits: torch.Tensor, params: Sequence[SamplingParams]) -> torch.Ten
     return (logits - logits.amax(-1, keepdim=True)).div_(temperature)
 
 
-def _ranked(scaled: torch.Tensor, params: Sequence[SamplingParams]) -> torch.Tensor:
-    """Returns the logits [R, C] in descending order, all of them or at least as many as each row's top-k leaves."""
+def _ranked(scaled: torch.Tensor, params: Sequence[SamplingParams], total: torch.Tensor) -> torch.Tensor:
+    """Returns the logits [R, C] in descending order, at least as many as each row's top-k and top-p leave."""
     if all(0 < each.top_k <= MOST_SELECTED for each in params):
         return scaled.topk(min(max(each.top_k for each in params), scaled.shape[-1])).values
-    if scaled.device.type != 'cpu':
+    if scaled.device.type != 'cpu' or len(params) > 1:
         return scaled.sort(descending=True).values
-    ascending = scaled.neg()
+    row = scaled[0]
+    if params[0].top_k == 0:
+        # Those that are less likely than this have together less than half of what top-p does not need.
+        is_needed = _weights(row) >= (1 - params[0].top_p) * int(total) / 2 / len(row)
+        row = row[is_needed] if is_needed.any() else row  # none is where a logit is no number
+    ascending = row.neg()
     ascending.numpy().sort()  # many times as fast as torch's
-    return ascending.neg_()
+    return ascending.neg_()[None]
 
 
 def _weights(scaled: torch.Tensor) -> torch.Tensor:
     return scaled.exp().mul_(LIKELIEST).long()
 
 
-def _kept(weights: torch.Tensor, params: Sequence[SamplingParams]) -> torch.Tensor:
-    """Returns how many [R, 1] of ranked weights [R, C] top-k, top-p and min-p leave; at least 1."""
+def _kept(weights: torch.Tensor, params: Sequence[SamplingParams], total: torch.Tensor) -> torch.Tensor:
+    """Returns how many [R, 1] of ranked weights [R, C] top-k, top-p and min-p leave; at least 1.
+
+    `total` [R, 1] is the weight of all tokens, of which the lightest may be missing where there is no top-k.
+    """
     count = weights.shape[-1]
     cumulative = weights.cumsum(-1)
     kept = _column([min(each.top_k, count) if each.top_k else count for each in params], weights).long()
     if any(each.top_p < 1 for each in params):
         top_p = _column([each.top_p for each in params], weights)
-        mass = (top_p * cumulative.gather(-1, kept - 1)).ceil().long()
+        of_all = _column([float(each.top_k == 0) for each in params], weights) > 0
+        mass = (top_p * torch.where(of_all, total, cumulative.gather(-1, kept - 1))).ceil().long()
         # A token stays if all likelier ones together have less than the mass.
         of_mass = torch.searchsorted(cumulative, mass).add_(1)
         kept = torch.where(top_p < 1, torch.minimum(kept, of_mass), kept)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sandle.engine import sampling
 from sandle.engine.engine import SamplingParams
-from sandle.engine.sampling import choose, logprobs, uniform
+from sandle.engine.sampling import choose, choose_together, logprobs, uniform
 
 LOGITS = torch.tensor([0.5, 0.2, 0.15, 0.1, 0.05]).log()
 
@@ -161,10 +161,12 @@ def test_a_row_is_chosen_and_scored_alike_alone_and_in_any_batch(
         for start in (0, 17 - size):
             rows = slice(start, start + size)
             assert choose(logits[rows], kinds[rows], noises[rows]).tolist() == alone[rows]
+            assert choose_together(logits[rows], kinds[rows], noises[rows]).tolist() == alone[rows]
             assert logprobs(logits[rows], alone[rows], 5) == scored[rows]
     for kind in KINDS:
         alone = [chosen(logits[row], kind, noises[row]) for row in range(17)]
         assert choose(logits, [kind] * 17, noises).tolist() == alone
+        assert choose_together(logits, [kind] * 17, noises).tolist() == alone
 
 
 def test_choose_leaves_its_arguments_alone() -> None:
@@ -179,7 +181,8 @@ def test_choose_survives_what_is_no_number() -> None:
     logits = torch.full((2, 300), torch.nan)
     for kind in KINDS[1:-1]:
         if kind.typical_p == 1:
-            assert all(0 <= token < 300 for token in choose(logits, [kind, kind], [0.0, 0.99]).tolist())
+            for way in (choose, choose_together):
+                assert all(0 <= token < 300 for token in way(logits, [kind, kind], [0.0, 0.99]).tolist())
 
 
 def test_uniform_depends_on_each_of_its_arguments_and_nothing_else() -> None:
