@@ -20,6 +20,7 @@ from sandle.memory import main_memory
 # bfloat16 is converted for every product and is slower than float32. float16 is never chosen on a CPU: it is fast at
 # one row only, and overflows where bfloat16 does not.
 FLOAT32_BELOW_PARAMETERS = 50_000_000
+HEADROOM = 1.1  # of memory: caches and activations beside the weights
 
 DTYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16, 'float32': torch.float32}
 DEVICE_PATTERN = re.compile(r'auto|cpu|mps|cuda(:\d+)?')

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import httpx2
 from hf_embedding_folder import has_its_modules, module_files
 from huggingface_hub import HfApi, constants, errors, file_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.utils._validators import validate_repo_id
+from hf_hub_errors import FAILURES, load_error
 from hf_progress import Meter, progress_class
 
 from sandle import checkpoint
@@ -26,10 +26,10 @@ Result = TypeVar('Result')
 
 SMALL_FILES = frozenset({'.json', '.model', '.txt', '.jinja', '.tiktoken'})
 CODE_FILES = frozenset({'.py'})
+WIDEST_BYTES = 4  # a parameter's, where nobody has counted them: float32
 ASK_TIMEOUT_S = 8.0  # for the Hub to say what a repository holds; name resolution has no limit of its own
 CONNECT_TIMEOUT_S = 5.0
 CONVERSION_AUTHOR = 'SFconvertbot'  # the Hub's own service that offers safetensors as a pull request
-UNREACHABLE = (httpx2.TransportError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,24 @@ class Source:
     revision: str
     commit: str
     files: dict[str, int]
+    parameters: int | None  # those of its weights in safetensors, if the Hub has counted them
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteWeights:
+    """What is known of weights before they are fetched; `parameters` are not counted too high."""
+
+    stored_bytes: int
+    parameters: int
+    is_quantized: bool
+
+
+Check = Callable[[RemoteWeights], None]
+"""Raises LoadError for weights that are not to be fetched."""
+
+
+def accept(weights: RemoteWeights) -> None:
+    """Lets any weights be fetched."""
 
 
 def go_offline() -> None:
@@ -47,13 +65,14 @@ def go_offline() -> None:
     constants.HF_HUB_OFFLINE = True
 
 
-def fetch(repo: str, revision: str | None, report: Report, allowed: Allowed = Allowed()) -> Path:
+def fetch(repo: str, revision: str | None, report: Report, allowed: Allowed = Allowed(),
+          check: Check = accept) -> Path:
     """Returns the folder with a repository's files, after downloading what is missing. Raises LoadError.
 
-    `report` is told how far it has come about once a second.
+    `report` is told how far it has come about once a second; `check` is asked before weights are fetched.
     """
     return _fetch(repo, revision, report, lambda: find_cached(repo, revision), lambda: _find_source(repo, revision),
-                  lambda source, told: _download(source, told, allowed))
+                  lambda source, told: _download(source, told, allowed, check))
 
 
 def fetch_files(repo: str, revision: str | None, names: Iterable[str], report: Report) -> Path:
@@ -80,8 +99,8 @@ def _fetch(repo: str, revision: str | None, report: Report, find: Callable[[], P
             return cached
         report('asking the Hub for the list of files')
         return download(within(ASK_TIMEOUT_S, ask), report)
-    except (*UNREACHABLE, errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
-        raise _load_error(repo, revision, error) from error
+    except FAILURES as error:
+        raise load_error(repo, revision, error) from error
 
 
 def find_cached(repo: str, revision: str | None) -> Path | None:
@@ -144,16 +163,20 @@ def _find_source(repo: str, revision: str | None) -> Source:
 def _list(api: HfApi, repo: str, revision: str) -> Source:
     info = api.model_info(repo, revision=revision, files_metadata=True, timeout=CONNECT_TIMEOUT_S)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-    return Source(repo, revision, info.sha or revision, sizes)
+    parameters = None if info.safetensors is None else info.safetensors.total
+    return Source(repo, revision, info.sha or revision, sizes, parameters)
 
 
-def _download(source: Source, report: Report, allowed: Allowed) -> Path:
+def _download(source: Source, report: Report, allowed: Allowed, check: Check) -> Path:
     """Downloads what is missing: the small files first, so that a model that is refused costs no more than those."""
     suffixes = SMALL_FILES | CODE_FILES if allowed.code else SMALL_FILES
     small = [name for name in source.files if '/' not in name and Path(name).suffix in suffixes]
     folder = _snapshot(source, small, report)
     checkpoint.check_configs(folder, allowed)
     weights = [checkpoint.SINGLE] if checkpoint.SINGLE in source.files else checkpoint.shards(folder)
+    stored_bytes = sum(source.files.get(name, 0) for name in weights)
+    check(RemoteWeights(stored_bytes, source.parameters or stored_bytes // WIDEST_BYTES,
+                        bool(checkpoint.read_json(folder / 'config.json').get('quantization_config'))))
     return _snapshot(source, [*weights, *module_files(folder, source.files)], report)
 
 
@@ -195,27 +218,3 @@ def _check_disk(repo: str, size: int) -> None:
     if size > free:
         raise LoadError(f'The model {repo!r} needs {gib(size)} on the disk of {cache}, where {gib(free)} are free: '
                         'make room, or set HF_HOME to a folder with more.')
-
-
-def _load_error(repo: str, revision: str | None, error: Exception) -> LoadError:
-    match error:
-        case errors.GatedRepoError():
-            return LoadError(f'The model {repo!r} is gated: accept its terms at {constants.ENDPOINT}/{repo} and set '
-                             'HF_TOKEN to a token of that account.')
-        case errors.RevisionNotFoundError():
-            return LoadError(f'The model {repo!r} has no revision {revision!r}: correct it in models.json.')
-        case errors.RepositoryNotFoundError():
-            return LoadError(f'The model {repo!r} is not on the Hub, or is private: check its name, or set HF_TOKEN.')
-        case errors.HFValidationError():
-            return LoadError(f'{repo!r} is neither a folder nor the name of a model on the Hub (owner/name).')
-        case errors.HfHubHTTPError():
-            return LoadError(f'The Hub answered {error.response.status_code} for the model {repo!r}: try again later.')
-        case _ if constants.is_offline_mode():
-            return LoadError(f'The model {repo!r} is not on this machine, and --offline (or HF_HUB_OFFLINE) keeps it '
-                             'from being fetched: leave that out, or give the folder of a model.')
-        case _ if isinstance(error, UNREACHABLE):
-            return LoadError(f'The model {repo!r} is not on this machine and the Hub ({constants.ENDPOINT}) cannot be '
-                             'reached: connect the machine, or give the folder of a model.')
-        case _:
-            cause = (str(error).splitlines() or [type(error).__name__])[0]
-            return LoadError(f'The model {repo!r} cannot be stored in {constants.HF_HUB_CACHE}: {cause}')

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 import transformers
-from hf_device import DTYPES, Hardware, available_memory, choose_dtype
+from hf_device import DTYPES, HEADROOM, Hardware, available_memory, choose_dtype
 from hf_download import fetch
 from hf_embedding_folder import EmbeddingFolder, read_embedding_folder
 from hf_embedding_modules import Head
 from hf_embedding_text import EncodedText, TextEncoder
-from hf_model import CONTEXT_KEYS, FROM_FOLDER, HEADROOM, ONE_AT_A_TIME, quiet_library, told_in_a_line
+from hf_model import CONTEXT_KEYS, FROM_FOLDER, ONE_AT_A_TIME, quiet_library, told_in_a_line
 from hf_tokenizer import HfTokenizer, SpecialIds
 
 from sandle.catalog import CatalogEntry
@@ -83,23 +83,22 @@ class HfEmbeddingLoader:
         entry = self._catalog[model_id]
         if strange := [name for name in OF_COMPLETIONS if getattr(entry, name)]:
             raise LoadError(f'models.json sets {strange[0]!r} for {model_id!r}: an embedding model cannot have that.')
+        dtype_option = entry.dtype or self._dtype
         folder = entry.path
         if folder is None:
             assert entry.repo is not None, 'an entry has a path or a repo'
-            folder = fetch(entry.repo, entry.revision, report)
+            folder = fetch(entry.repo, entry.revision, report, check=lambda weights: self._check_memory(
+                weights.parameters * self._choose_dtype(dtype_option, weights.parameters).itemsize))
         parts = read_embedding_folder(folder)
         checkpoint = inspect(parts.transformer)
         with told_in_a_line(folder, checkpoint.stored_bytes, 'choose a smaller one'):
-            return self._load(checkpoint, parts, entry.dtype or self._dtype, report)
+            return self._load(checkpoint, parts, dtype_option, report)
 
     def _load(self, checkpoint: Checkpoint, parts: EmbeddingFolder, dtype_option: str,
               report: Report) -> HfEmbeddingModel:
         dtype = self._choose_dtype(dtype_option, checkpoint.parameters)
         size = checkpoint.parameters * dtype.itemsize
-        free = available_memory(self._device, self._hardware)
-        if size * HEADROOM > free:
-            raise LoadError(f'The model needs {gib(int(size * HEADROOM))} of memory and {gib(free)} are free: choose '
-                            'a smaller one.')
+        self._check_memory(size)
         report(f'loading {gib(size)} of weights')
         model = load_transformer(checkpoint, dtype, self._device)
         tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint.folder, **FROM_FOLDER)
@@ -112,6 +111,13 @@ class HfEmbeddingLoader:
                     checkpoint.parameters / 1e6, str(dtype).removeprefix('torch.'), self._device, length)
         return HfEmbeddingModel(model, head, encoder,
                                 HfTokenizer(tokenizer, SpecialIds(vocab_size, frozenset(), None)), length)
+
+    def _check_memory(self, size: int) -> None:
+        """Raises LoadError where there is no room for weights of so many bytes."""
+        free = available_memory(self._device, self._hardware)
+        if size * HEADROOM > free:
+            raise LoadError(f'The model needs {gib(int(size * HEADROOM))} of memory and {gib(free)} are free: choose '
+                            'a smaller one.')
 
     def _choose_dtype(self, option: str, parameters: int) -> torch.dtype:
         """Returns the number format: on a CPU float32 where nothing else is asked for, so that indexes stay good."""

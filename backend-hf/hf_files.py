@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hf_adapters
-from hf_download import fetch, fetch_files
+from hf_download import Check, accept, fetch, fetch_files
 
 from sandle import checkpoint
 from sandle.catalog import CatalogEntry, Source
@@ -29,13 +29,13 @@ class ModelFiles:
     adapters: Mapping[str, Path]
 
 
-def find_files(entry: CatalogEntry, report: Report) -> ModelFiles:
-    """Returns the files of a model, downloaded if need be. Raises LoadError."""
+def find_files(entry: CatalogEntry, report: Report, check: Check = accept) -> ModelFiles:
+    """Returns the files of a model, downloaded if need be. Raises LoadError; `check` as for `fetch`."""
     allowed = Allowed(code=entry.trust_remote_code, quantized=True, no_tokenizer=entry.tokenizer is not None)
     folder = entry.path
     if folder is None:
         assert entry.repo is not None, 'files are at a path or in a repo'
-        folder = fetch(entry.repo, entry.revision, report, allowed)
+        folder = fetch(entry.repo, entry.revision, report, allowed, check)
     tokenizer = folder
     if entry.tokenizer is not None:
         tokenizer = _part(entry.tokenizer, TOKENIZER_FILES, report)

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 import transformers
 from hf_adapters import read_adapter
-from hf_device import Hardware, available_memory, choose_dtype, roomiest_gpu
+from hf_device import HEADROOM, Hardware, available_memory, choose_dtype, roomiest_gpu
 from hf_files import ModelFiles, find_files
+from hf_forecast import forecast
 from hf_load_options import LoadOptions, check_quantized, for_entry, override
 from hf_runners import RunnerOptions, make_runner
 from hf_tokenizer import HfTokenizer, SpecialIds
@@ -35,7 +36,6 @@ FROM_FOLDER = {'local_files_only': True, 'trust_remote_code': False}
 TRUSTED = {'local_files_only': True, 'trust_remote_code': True}
 CONTEXT_KEYS = ('max_position_embeddings', 'n_positions', 'max_sequence_length', 'max_seq_len', 'seq_length', 'n_ctx')
 DEFAULT_CONTEXT_TOKENS = 2048  # for models whose positions have no end, and whose configuration names none
-HEADROOM = 1.1  # caches and activations beside the weights
 MAX_CAUSE_CHARACTERS = 300
 
 
@@ -51,10 +51,12 @@ class HfLoader:
     def load(self, model_id: str, report: Report) -> LoadedModel:
         """See ModelLoader.load. Raises LoadError."""
         entry = self._catalog[model_id]
-        files = find_files(entry, report)
+        options = for_entry(self._options, entry, self._hardware)
+        files = find_files(entry, report, lambda weights: self._check_memory(
+            options, *forecast(weights, options, self._hardware)))
         found = files.checkpoint
         with told_in_a_line(found.folder, found.stored_bytes, 'choose a smaller model, or give --offload-dir'):
-            return self._load(entry, files, for_entry(self._options, entry, self._hardware), report)
+            return self._load(entry, files, options, report)
 
     def _load(self, entry: CatalogEntry, files: ModelFiles, options: LoadOptions, report: Report) -> LoadedModel:
         checkpoint, from_folder = files.checkpoint, TRUSTED if entry.trust_remote_code else FROM_FOLDER

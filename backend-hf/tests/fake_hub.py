@@ -25,6 +25,7 @@ class FakeHub:
     gated: set[str] = dataclasses.field(default_factory=set)
     broken: set[str] = dataclasses.field(default_factory=set)
     requested: list[str] = dataclasses.field(default_factory=list)
+    parameters: dict[str, int] = dataclasses.field(default_factory=dict)  # as it has counted them, by repository
     chunk_delay_s: float = 0.0
 
     def sha(self, repo: str, revision: str) -> str:
@@ -87,8 +88,10 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
         if kind == 'tree':
             return self._json(200, [{'type': 'file', 'path': name, 'size': file.stat().st_size, 'oid': self._oid(file)}
                                     for file, name in files])
+        counted = hub.parameters.get(repo)
         self._json(200, {'id': repo, 'sha': sha, 'siblings': [
-            {'rfilename': name, 'size': file.stat().st_size, 'blobId': self._oid(file)} for file, name in files]})
+            {'rfilename': name, 'size': file.stat().st_size, 'blobId': self._oid(file)} for file, name in files],
+            **({} if counted is None else {'safetensors': {'parameters': {'BF16': counted}, 'total': counted}})})
 
     def _file(self, hub: FakeHub, repo: str, revision: str, name: str) -> None:
         found = hub.find(repo, revision)

@@ -9,9 +9,11 @@ from typing import Any
 import hf_download
 import hf_progress
 import pytest
+from hf_download import RemoteWeights
 from hf_progress import Meter
 from huggingface_hub import constants
 
+from sandle.checkpoint import Allowed
 from sandle.engine.download import Download
 from sandle.engine.runner import LoadError
 
@@ -197,6 +199,28 @@ def test_failures_are_one_line_with_a_remedy(hub: Any, files: Path) -> None:
     assert "no revision 'v9'" in refusal(REPO, 'v9')
     assert 'answered 500' in refusal('someone/broken')
     assert 'neither a folder nor the name' in refusal('a/b/c')
+
+
+def test_weights_are_looked_at_before_they_are_fetched(hub: Any, files: Path) -> None:
+    size = (files / 'model.safetensors').stat().st_size
+    looked_at: list[RemoteWeights] = []
+
+    def refuse(weights: RemoteWeights) -> None:
+        looked_at.append(weights)
+        raise LoadError('too large')
+
+    hub.repos[REPO, 'main'] = files
+    for _ in ('the Hub has not counted', 'now it has'):
+        with pytest.raises(LoadError, match='^too large$'):
+            hf_download.fetch(REPO, None, ignore, check=refuse)
+        hub.parameters[REPO] = 12345
+    (files / 'config.json').write_text('{"quantization_config": {"quant_method": "gptq"}}')
+    hub.repos['someone/quantized', 'main'] = files
+    with pytest.raises(LoadError, match='^too large$'):
+        hf_download.fetch('someone/quantized', None, ignore, Allowed(quantized=True), refuse)
+    assert looked_at == [RemoteWeights(size, size // 4, False), RemoteWeights(size, 12345, False),
+                         RemoteWeights(size, size // 4, True)]
+    assert not any('safetensors' in line for line in hub.requested)
 
 
 def test_full_disk_is_told_before_the_download(hub: Any, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,6 +191,18 @@ def test_download_is_told_by_status_and_log(start_backend: Callable[..., Any], h
     assert backend.complete(model='someone/model', prompt='the', max_tokens=1).status_code == 200
 
 
+def test_model_that_can_never_fit_is_refused_before_its_weights_are_fetched(
+        start_backend: Callable[..., Any], hub: Any, llama_folder: Path) -> None:
+    hub.repos |= {('someone/huge', 'main'): llama_folder, ('someone/huge-vectors', 'main'): llama_folder}
+    hub.parameters |= {'someone/huge': 2 * 10 ** 15, 'someone/huge-vectors': 10 ** 15}
+    backend = start_backend('-m', 'someone/huge', '--embedding-model', 'someone/huge-vectors', HF_ENDPOINT=hub.url)
+    for model, needed in (('someone/huge', '4097819.3 GiB of memory as bfloat16'),
+                          ('someone/huge-vectors', '4097819.3 GiB of memory and')):
+        backend.wait_until(lambda: backend.model(model)['status'] == 'error')
+        assert f'The model needs {needed}' in backend.model(model)['status_message']
+    assert not any('safetensors' in line for line in hub.requested)
+
+
 def test_offline_nobody_is_asked(start_backend: Callable[..., Any], hub: Any, llama_folder: Path) -> None:
     hub.repos['someone/never-fetched', 'main'] = llama_folder
     backend = start_backend('-m', 'someone/never-fetched', '--offline', HF_ENDPOINT=hub.url)

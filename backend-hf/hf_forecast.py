@@ -1,0 +1,23 @@
+"""What memory a model's weights will take at least, by what is known of them before they are fetched.
+
+Knows options and hardware; knows neither the Hub nor a model's files.
+"""
+
+import torch
+from hf_device import HEADROOM, Hardware, available_memory, choose_dtype
+from hf_download import RemoteWeights
+from hf_load_options import LoadOptions
+
+
+def forecast(weights: RemoteWeights, options: LoadOptions, hardware: Hardware) -> tuple[int, torch.dtype]:
+    """Returns the bytes that the weights will take, and the number format that they are loaded in.
+
+    Of weights that come quantized, the bytes are those of the files; some are unpacked to more when they are loaded.
+    """
+    dtype = choose_dtype(options.dtype, options.device, hardware, weights.parameters,
+                         int(available_memory(options.device, hardware) / HEADROOM))
+    if weights.is_quantized:
+        return weights.stored_bytes, dtype
+    is_quantized_by_library = options.bits is not None and options.device != 'cpu'  # on a CPU it is done afterwards
+    bits = options.bits if options.bits is not None and is_quantized_by_library else 8 * dtype.itemsize
+    return weights.parameters * bits // 8, dtype
