@@ -181,6 +181,21 @@ test('a panel that cannot be fetched says so, and no reload is offered while the
   await expect(page.getByRole('tree')).toBeVisible()
 })
 
+test('a panel that is long in coming says that it is on its way', async ({ sandbox, page }) => {
+  let release = (): void => undefined
+  const isReleased = new Promise<void>((resolve) => { release = resolve })
+  await page.route(PARTS, async (route) => {
+    await isReleased
+    await route.continue()
+  })
+  await sandbox.enter()
+  const panel = await sandbox.show('Tree')
+  await expect(panel).toHaveText('Fetching this part of the page…')
+  release()
+  await expect(panel.getByRole('tree')).toBeVisible()
+  await expect(panel).not.toContainText('Fetching')
+})
+
 test('a language that cannot be fetched says so, and the page stays in the one it is in', async ({ sandbox, page }) => {
   await page.route('**/assets/fr-*.json', (route) => route.abort())
   await sandbox.enter()

@@ -67,6 +67,15 @@ const STATES: Readonly<Record<string, (sandbox: Sandbox) => Promise<void>>> = {
     await sandbox.ask('[loading]')
     await expect(sandbox.page.getByText(/Trying again in/)).toBeVisible()
   },
+  async 'a model being fetched'(sandbox) {
+    const progress = { downloaded_bytes: 5e8, total_bytes: 2e9, bytes_per_second: 2e7, remaining_seconds: 75 }
+    await sandbox.page.route('**/v1/models', (route) => route.fulfill({ json: { data: [{ id: 'a/model-with-a-rather-long-name', status: 'loading', progress }] } }))
+    await sandbox.page.reload()
+    await sandbox.openSettings()
+    await sandbox.key.fill('scripted-key_1')
+    await sandbox.closeSettings()
+    await expect(sandbox.page.getByRole('progressbar')).toBeVisible()
+  },
   async 'waiting in the queue'(sandbox) {
     await sandbox.ask('[queued]')
     await expect(sandbox.status).toHaveText(/place 12$/)
@@ -119,6 +128,15 @@ const STATES: Readonly<Record<string, (sandbox: Sandbox) => Promise<void>>> = {
     await sandbox.page.route('**/v1/usage*', (route) => route.abort())
     await sandbox.openUsage()
     await expect(sandbox.page.getByRole('dialog', { name: 'Usage' }).getByRole('alert')).toContainText('cannot be reached')
+  },
+  async 'messages to become a prompt'(sandbox) {
+    await sandbox.openSettings()
+    await sandbox.button('Chat to prompt…').click()
+    const dialog = sandbox.page.getByRole('dialog', { name: 'Chat to prompt' })
+    await dialog.getByRole('button', { name: 'Add message' }).click()
+    await dialog.getByRole('textbox').last().fill('[roles]')
+    await dialog.getByRole('button', { name: 'Put into the text' }).click()
+    await expect(dialog.getByRole('alert')).toContainText('roles must alternate')
   },
   async 'a panel that cannot be fetched'(sandbox) {
     await sandbox.page.route('**/assets/later-*.js', (route) => route.abort())

@@ -196,6 +196,11 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
     response.end('<html><body><h1>502 Bad Gateway</h1></body></html>')
   },
 
+  /** What a chat template says of messages that it was not written for. */
+  roles(_, response) {
+    error(response, 400, 'The chat template refuses the messages: Conversation roles must alternate', 'messages')
+  },
+
   /** No answer at all: what stands in front has to say something. */
   gone(_, response) {
     response.destroy()
@@ -221,6 +226,16 @@ export function answer(body: Body, prompt: string, response: ServerResponse, ser
   if (!stream) throw new Error(`There is no scenario ${name}`)
   if (body.stream === true) return stream(new Answer(body, response), body, server)
   return json(response, 200, new Answer(body, response).whole(GOOD))
+}
+
+/** The prompt of messages, as a chat template makes it; a message that holds "[name]" gets the refusal of that name. */
+export function render(body: Body, response: ServerResponse, server: ScriptedServer): Promise<void> | void {
+  const messages = body.messages as { role: string; content: string }[]
+  const name = /\[(\w+)\]/.exec(messages.map(({ content }) => content).join(''))?.[1] ?? ''
+  if (name === 'loading' && !server.isHeld) return json(response, 200, { prompt: 'loaded' })
+  if (REFUSALS[name]) return REFUSALS[name](body, response, server)
+  const turns = messages.map(({ role, content }) => `<|${role}|>\n${content}</s>\n`).join('')
+  json(response, 200, { prompt: `<s>${body.continue_final_message ? turns.replace(/<\/s>\n$/, '') : `${turns}<|assistant|>\n`}`, tokens: [1], count: 1, max_model_len: null })
 }
 
 /** What the good answer adds to a text. */

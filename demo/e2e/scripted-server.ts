@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { extname, join, normalize } from 'node:path'
 
-import { answer } from './scenarios'
+import { answer, render } from './scenarios'
 import { promptText } from './scripted-tokens'
 
 /**
@@ -35,6 +35,8 @@ export interface Asked {
 
 export class ScriptedServer {
   readonly asked: Asked[] = []
+  /** The bodies of the questions for a prompt. */
+  readonly rendered: Record<string, unknown>[] = []
   /** How often the models were asked for. */
   modelRequests = 0
   models = initialModels()
@@ -55,6 +57,7 @@ export class ScriptedServer {
   /** Forgets what a test has done to it. */
   reset(): void {
     this.asked.length = 0
+    this.rendered.length = 0
     this.models = initialModels()
     this.usage = null
     this.isHeld = true
@@ -76,14 +79,16 @@ export class ScriptedServer {
       return json(response, 200, { object: 'list', data: this.models })
     }
     if (path === '/v1/usage') return this.usage ? this.usage(response) : error(response, 404, 'Invalid URL (GET /v1/usage)')
-    await this.complete(request, response)
+    const raw = await textOf(request)
+    const body = JSON.parse(raw) as Record<string, unknown>
+    if (path === '/v1/chat/completions/render') {
+      this.rendered.push(body)
+      return render(body, response, this)
+    }
+    await this.complete(raw, body, request, response)
   }
 
-  private async complete(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const pieces: Buffer[] = []
-    for await (const piece of request) pieces.push(piece as Buffer)
-    const raw = Buffer.concat(pieces).toString()
-    const body = JSON.parse(raw) as Record<string, unknown>
+  private async complete(raw: string, body: Record<string, unknown>, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const asked: Asked = { body, raw, authorization: request.headers.authorization, isAborted: false }
     this.asked.push(asked)
     response.on('close', () => { asked.isAborted = !response.writableEnded })
@@ -106,11 +111,17 @@ export class ScriptedServer {
   }
 }
 
+async function textOf(request: IncomingMessage): Promise<string> {
+  const pieces: Buffer[] = []
+  for await (const piece of request) pieces.push(piece as Buffer)
+  return Buffer.concat(pieces).toString()
+}
+
 const ABLE = ['n', 'seed', 'top_k', 'min_p', 'presence_penalty', 'frequency_penalty', 'repetition_penalty', 'suffix', 'logprobs', 'echo', 'return_token_ids']
 
 function initialModels(): Record<string, unknown>[] {
   return [
-    model('scripted', 'ready', ABLE),
+    model('scripted', 'ready', [...ABLE, 'chat']),
     model('org/wordy', 'ready', ABLE.filter((name) => name !== 'return_token_ids')),
     model('org/plain', 'available', []),
   ]

@@ -63,6 +63,24 @@ test('a shared text goes on the same way in a browser that has never seen it', a
   await expect(other.prompt).toHaveValue(text)
 })
 
+test('a chat’s prompt in the text is answered as the chat itself is', async ({ sandbox, page, request }) => {
+  await sandbox.enter()
+  await sandbox.button('Chat to prompt…').click()
+  const dialog = page.getByRole('dialog', { name: 'Chat to prompt' })
+  const question = { role: 'user', content: 'What is the capital of France?' }
+  await dialog.getByRole('textbox', { name: 'Text of message 2' }).fill(question.content)
+  await dialog.getByRole('button', { name: 'Put into the text' }).click()
+  await expect(sandbox.prompt).toHaveValue(`<s><|user|>\n${question.content}\n<|assistant|>\n`)
+  const prompt = await sandbox.prompt.inputValue()
+  const text = await answer(sandbox, prompt)
+  const chat = await request.post(`${url}/v1/chat/completions`, {
+    headers: { Authorization: `Bearer ${key}` }, data: { model: await sandbox.model.inputValue(), messages: [question], max_tokens: 24, temperature: 0 },
+  })
+  const { choices: [choice] } = await chat.json() as { choices: { message: { content: string } }[] }
+  expect(text).toBe(prompt + choice?.message.content)
+  expect(text).toContain('Paris')
+})
+
 test('the same seed says the same again, and the page says so', async ({ sandbox }) => {
   await sandbox.enter()
   await sandbox.number('Seed').fill('7')

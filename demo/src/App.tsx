@@ -78,7 +78,7 @@ export function App({ sandbox }: { sandbox: Sandbox }): VNode {
             <ActionBar commands={commands} />
           </div>
         </main>
-        <Rail isWide={isWide.value} sheet={sheet} commands={commands} onUsage={() => openDialog('Usage')} />
+        <Rail isWide={isWide.value} sheet={sheet} commands={commands} onDialog={openDialog} />
       </div>
     </SandboxContext.Provider>
   )

@@ -11,6 +11,7 @@ import './styles/tree.css'
 import './styles/compare.css'
 import './styles/tokens.css'
 import './styles/share.css'
+import './styles/chat.css'
 import './styles/usage.css'
 
 /** A storage that does not answer must not keep the page from opening. */

@@ -1,8 +1,8 @@
 import { failures } from '../i18n/failures'
 import { Failure, readRetryAfter } from './failure'
-import { bodyOf, type CompletionRequest } from './request'
+import { bodyOf, type CompletionRequest, type RenderRequest } from './request'
 import { interrupted, readStream } from './stream'
-import { readCompletion, readError, readModels, type CompletionEvent, type Model } from './wire'
+import { isObject, readCompletion, readError, readModels, type CompletionEvent, type Model } from './wire'
 
 /**
  * All that is asked of the API. Every failure leaves it as a Failure; an abort leaves it as the browser's AbortError.
@@ -71,6 +71,15 @@ export async function getJson(path: string, key: string, signal: AbortSignal): P
   return parseJson(await readText(response, response.headers.get('x-request-id')))
 }
 
+/** The prompt that a model's chat template makes of messages. Throws a Failure, or AbortError once `signal` aborts. */
+export async function renderChat(request: RenderRequest, key: string, signal: AbortSignal): Promise<string> {
+  const response = await post('/v1/chat/completions/render', JSON.stringify(request), key, signal)
+  const requestId = response.headers.get('x-request-id')
+  const value = parseJson(await readText(response, requestId))
+  if (!isObject(value) || typeof value.prompt !== 'string') throw new Failure('malformed', failures.notPrompt, { status: response.status, requestId })
+  return value.prompt
+}
+
 /** The models that this key may use. */
 export async function listModels(key: string, signal: AbortSignal): Promise<Model[]> {
   const value = await getJson('/v1/models', key, signal)
@@ -95,13 +104,17 @@ async function* decode(body: ReadableStream<Uint8Array>, requestId: string | nul
   }
 }
 
-async function post(body: CompletionRequest, key: string, signal: AbortSignal): Promise<Response> {
-  return send('/v1/completions', {
+async function post(path: string, body: string, key: string, signal: AbortSignal): Promise<Response> {
+  return send(path, {
     method: 'POST',
     headers: headers(key, { 'Content-Type': 'application/json', Accept: 'text/event-stream, application/json' }),
-    body: bodyOf(body),
+    body,
     signal,
   })
+}
+
+function postCompletion(request: CompletionRequest, key: string, signal: AbortSignal): Promise<Response> {
+  return post('/v1/completions', bodyOf(request), key, signal)
 }
 
 /** The events of an answer that is one JSON object. */
@@ -123,7 +136,7 @@ export async function* complete(
   key: string,
   signal: AbortSignal,
 ): AsyncGenerator<CompletionEvent, void> {
-  const response = await post(request, key, signal)
+  const response = await postCompletion(request, key, signal)
   const requestId = response.headers.get('x-request-id')
   const type = response.headers.get('content-type') ?? ''
   if (type.includes('text/event-stream') && response.body) yield* readStream(decode(response.body, requestId), requestId)
@@ -132,6 +145,6 @@ export async function* complete(
 
 /** The same for a request without `stream`: all events at once. */
 export async function completeOnce(request: CompletionRequest, key: string, signal: AbortSignal): Promise<CompletionEvent[]> {
-  const response = await post(request, key, signal)
+  const response = await postCompletion(request, key, signal)
   return readWhole(response, response.headers.get('x-request-id'))
 }

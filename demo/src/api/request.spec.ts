@@ -12,6 +12,13 @@ describe('buildRequest', () => {
     })
   })
 
+  it('tells the server to add no special tokens to a text that holds them, and says nothing of ids', () => {
+    const settings = { ...initialSettings(), addsSpecialTokens: false }
+    expect(buildRequest(settings, '<s>Hello', ALL)).toHaveProperty('add_special_tokens', false)
+    expect(buildRequest(settings, [1, 2], ALL)).not.toHaveProperty('add_special_tokens')
+    expect(buildRequest(initialSettings(), 'Hello', ALL)).not.toHaveProperty('add_special_tokens')
+  })
+
   it('leaves the temperature out at the default of the API, and sends 0', () => {
     const settings = initialSettings()
     settings.numbers.temperature = 1

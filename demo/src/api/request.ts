@@ -10,14 +10,28 @@ export interface CompletionRequest extends Partial<Record<NumberField, number>> 
   stop?: string[]
   suffix?: string
   echo?: true
+  add_special_tokens?: false
   return_token_ids?: true
   stream?: true
   stream_options?: { include_usage: true }
 }
 
+/** What this page sends to `POST /v1/chat/completions/render`. */
+export interface RenderRequest {
+  model: string
+  messages: { role: string; content: string }[]
+  add_generation_prompt: boolean
+  continue_final_message: boolean
+}
+
 /** The request as it is sent, byte for byte, in a form that can be read where it is shown. */
 export function bodyOf(request: CompletionRequest): string {
   return JSON.stringify(request, null, 2)
+}
+
+/** For a text that holds its special tokens itself, as a chat template's does; ids are never added to. */
+export function specialTokens({ addsSpecialTokens }: Settings, prompt: CompletionRequest['prompt']): Pick<CompletionRequest, 'add_special_tokens'> {
+  return addsSpecialTokens || typeof prompt !== 'string' ? {} : { add_special_tokens: false }
 }
 
 /**
@@ -42,6 +56,7 @@ export function buildRequest(settings: Settings, prompt: string | number[], capa
     ...(settings.stop.length > 0 ? { stop: [...settings.stop] } : {}),
     ...(suffix !== '' ? { suffix } : {}),
     ...(settings.echo && has('echo') && suffix === '' && typeof prompt === 'string' ? { echo: true } : {}),
+    ...specialTokens(settings, prompt),
     ...(numbers.logprobs !== undefined && has('return_token_ids') ? { return_token_ids: true } : {}),
     stream: true,
     stream_options: { include_usage: true },

@@ -2,6 +2,7 @@ import { spell } from '../document/spell'
 import type { Token } from '../document/tree'
 import { completeOnce } from './client'
 import { Failure } from './failure'
+import type { CompletionRequest } from './request'
 import type { WireToken } from './wire'
 
 /** A text with what the model thought of each of its tokens. */
@@ -22,9 +23,10 @@ export const SCORE_ALTERNATIVES = 5
  */
 export async function score(
   model: string, prompt: string | number[], key: string, signal: AbortSignal, capabilities: readonly string[] | null,
+  special: Pick<CompletionRequest, 'add_special_tokens'> = {},
 ): Promise<Scored> {
   const events = await completeOnce({
-    model, prompt, max_tokens: 0, echo: true, logprobs: SCORE_ALTERNATIVES,
+    model, prompt, max_tokens: 0, echo: true, logprobs: SCORE_ALTERNATIVES, ...special,
     ...(capabilities?.includes('return_token_ids') ? { return_token_ids: true } : {}),
   }, key, signal)
   let text = ''

@@ -6,8 +6,16 @@ describe('readModels', () => {
   it('reads what Sandle says of a model', () => {
     const data = [{ id: 'a/b', status: 'loading', status_message: 'fetching', description: 'd', max_model_len: 512, capabilities: ['n', 5] }]
     expect(readModels({ data })).toEqual([
-      { id: 'a/b', status: 'loading', statusMessage: 'fetching', description: 'd', maxModelLen: 512, capabilities: ['n'] },
+      { id: 'a/b', status: 'loading', statusMessage: 'fetching', download: null, description: 'd', maxModelLen: 512, capabilities: ['n'] },
     ])
+  })
+
+  it('reads how far a download is, and does without what is not told', () => {
+    const read = (progress: unknown): unknown => readModels({ data: [{ id: 'x', status: 'loading', progress }] })[0]?.download
+    const progress = { downloaded_bytes: 500, total_bytes: 2000, bytes_per_second: 100, remaining_seconds: 15 }
+    expect(read(progress)).toEqual({ doneBytes: 500, totalBytes: 2000, bytesPerS: 100, remainingS: 15 })
+    expect(read({ ...progress, downloaded_bytes: 9000, bytes_per_second: null, remaining_seconds: null })).toEqual({ doneBytes: 2000, totalBytes: 2000, bytesPerS: 0, remainingS: null })
+    for (const odd of [null, undefined, 5, {}, { ...progress, total_bytes: 0 }, { ...progress, downloaded_bytes: '1' }]) expect(read(odd)).toBeNull()
   })
 
   it('leaves out models that write no text', () => {
@@ -17,7 +25,7 @@ describe('readModels', () => {
 
   it('makes do with an id, and with nothing', () => {
     expect(readModels({ data: [{ id: 'x' }, { id: 5 }, null] })).toEqual([
-      { id: 'x', status: 'unknown', statusMessage: '', description: '', maxModelLen: null, capabilities: null },
+      { id: 'x', status: 'unknown', statusMessage: '', download: null, description: '', maxModelLen: null, capabilities: null },
     ])
     for (const value of [null, 'x', [], { data: null }]) expect(readModels(value)).toEqual([])
   })

@@ -9,12 +9,23 @@ import type { Alternative } from '../document/tree'
 
 export type ModelStatus = 'available' | 'loading' | 'ready' | 'error' | 'unknown'
 
+/** How far a model's files have been fetched. */
+export interface Download {
+  doneBytes: number
+  totalBytes: number
+  bytesPerS: number
+  /** Null while nothing comes. */
+  remainingS: number | null
+}
+
 export interface Model {
   id: string
   description: string
   status: ModelStatus
   /** Why the status is what it is, in the server's words; often empty. */
   statusMessage: string
+  /** Null unless its files are being fetched, by a server that says how far it is. */
+  download: Download | null
   /** Longest prompt plus completion, in tokens; null when the server does not say. */
   maxModelLen: number | null
   /** Request fields and endpoints beyond OpenAI's basics; null when the server does not say. */
@@ -65,6 +76,13 @@ function textOrNull(value: unknown): string | null {
   return typeof value === 'string' ? value : null
 }
 
+function readDownload(value: unknown): Download | null {
+  if (!isObject(value)) return null
+  const { downloaded_bytes: doneBytes, total_bytes: totalBytes, bytes_per_second: bytesPerS, remaining_seconds: remainingS } = value
+  if (typeof doneBytes !== 'number' || typeof totalBytes !== 'number' || totalBytes <= 0) return null
+  return { doneBytes: Math.min(doneBytes, totalBytes), totalBytes, bytesPerS: numberOrNull(bytesPerS) ?? 0, remainingS: numberOrNull(remainingS) }
+}
+
 function readModel(value: unknown): Model | null {
   if (!isObject(value) || typeof value.id !== 'string') return null
   const { status, capabilities, max_model_len: length } = value
@@ -73,6 +91,7 @@ function readModel(value: unknown): Model | null {
     description: textOrNull(value.description) ?? '',
     status: typeof status === 'string' && STATUSES.includes(status) ? (status as ModelStatus) : 'unknown',
     statusMessage: textOrNull(value.status_message) ?? '',
+    download: readDownload(value.progress),
     maxModelLen: typeof length === 'number' && length > 0 ? length : null,
     capabilities: Array.isArray(capabilities) ? capabilities.filter((name) => typeof name === 'string') : null,
   }

@@ -10,7 +10,7 @@ import { Comparison } from './comparison'
 
 type Script = (request: CompletionRequest, signal: AbortSignal) => AsyncGenerator<CompletionEvent, void>
 
-const model = (id: string, capabilities: string[] | null = null): Model => ({ id, description: '', status: 'ready', statusMessage: '', maxModelLen: null, capabilities })
+const model = (id: string, capabilities: string[] | null = null): Model => ({ id, description: '', status: 'ready', statusMessage: '', download: null, maxModelLen: null, capabilities })
 const tree = editText(emptyTree(), 'Say: ')
 const loading = (): Failure => new Failure('http', 'It is loading.', { status: 503, retryAfterS: 2 })
 

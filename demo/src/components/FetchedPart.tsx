@@ -8,7 +8,7 @@ import { failures as t } from '../i18n/failures'
 import { ErrorAlert } from './ErrorAlert'
 import { fetchPart, type Part, type PartView } from './panels'
 
-/** A panel or dialog once it is fetched; what can be done where it cannot be. Takes one part for good: another has another `key`. */
+/** A panel or dialog once it is fetched; until then that it is on its way, or what can be done where it cannot be fetched. Takes one part for good: another has another `key`. */
 export function FetchedPart({ part, onClose }: { part: Part; onClose: () => void }): VNode {
   const found = useSignal<PartView | null>(null)
   const failure = useSignal<Failure | null>(null)
@@ -31,5 +31,9 @@ export function FetchedPart({ part, onClose }: { part: Part; onClose: () => void
   useLayoutEffect(() => { void load() }, [])
 
   const View = found.value
-  return View ? <View onClose={onClose} /> : <ErrorAlert failure={failure.value} onRetry={again} onDismiss={onClose} />
+  if (View) return <View onClose={onClose} />
+  return <>
+    {!failure.value && <p class="hint unfetched" aria-live="polite">{t.fetching}</p>}
+    <ErrorAlert failure={failure.value} onRetry={again} onDismiss={onClose} />
+  </>
 }

@@ -1,12 +1,14 @@
 import type { ComponentChildren, TargetedEvent, VNode } from 'preact'
 import { useRef } from 'preact/hooks'
 
+import { chatWords } from '../i18n/chat'
 import { settingsWords as t } from '../i18n/settings'
 import { isSupported, NUMBER_PARAMETERS, type NumberParameter } from '../settings/parameters'
 import type { Commands } from '../state/commands'
 import { EscapedField } from './EscapedField'
 import { KeyField } from './KeyField'
 import { NumberField } from './NumberField'
+import type { Part } from './panels'
 import { PresetField } from './PresetField'
 import { useSandbox } from './sandboxContext'
 import { SessionField } from './SessionField'
@@ -41,7 +43,7 @@ function NumberGroup({ group, title, isOpen = true, children }: { group: NumberP
 }
 
 /** Everything that shapes a request. Hides what the chosen model cannot do. */
-export function SettingsPanel({ commands, onUsage }: { commands: Commands; onUsage: () => void }): VNode {
+export function SettingsPanel({ commands, onDialog }: { commands: Commands; onDialog: (part: Part) => void }): VNode {
   const { document: doc, settings, models, key, keyPlace, run, sessions, ownPresets, stopDraft, capabilities } = useSandbox()
   const picker = useRef<HTMLInputElement>(null)
   const isRunning = run.isRunning.value
@@ -55,9 +57,10 @@ export function SettingsPanel({ commands, onUsage }: { commands: Commands; onUsa
 
   return (
     <div class="settings">
-      <KeyField apiKey={key} place={keyPlace} models={models} onUsage={onUsage} />
+      <KeyField apiKey={key} place={keyPlace} models={models} onUsage={() => onDialog('Usage')} />
       <SessionField sessions={sessions} isRunning={isRunning} />
       <PresetField own={ownPresets} document={doc} settings={settings} isRunning={isRunning} onChoose={(preset) => commands.applyPreset(preset)} />
+      {has('chat') && <button type="button" title={chatWords.openHint} aria-haspopup="dialog" disabled={isRunning} onClick={() => onDialog('Chat')}>{chatWords.open}</button>}
       <NumberGroup group="basic" title={t.answer}>
         <StopSequences stops={settings.stop} draft={stopDraft} onStops={(stops) => { settings.stop = stops }} />
       </NumberGroup>
@@ -77,6 +80,9 @@ export function SettingsPanel({ commands, onUsage }: { commands: Commands; onUsa
               onInput={(event) => { settings.suffix = event.currentTarget.value }} />
             <span id="field-suffix-hint" class="hint">{t.suffixHint}</span>
           </div>
+        )}
+        {(has('chat') || !settings.addsSpecialTokens) && (
+          <Check id="field-add_special_tokens" label={t.specialTokens} title={t.specialTokensHint} isOn={settings.addsSpecialTokens} onChange={(isOn) => { settings.addsSpecialTokens = isOn }} />
         )}
         <Check label={t.strip} isOn={settings.stripsWhitespace} onChange={(isOn) => { settings.stripsWhitespace = isOn }} />
       </details>

@@ -8,7 +8,7 @@ import { useSandbox } from './sandboxContext'
 /** The Write tab. It stays while others are looked at, so that the caret and the place in the text do. */
 export function WritePanel({ isShown }: { isShown: boolean }): VNode {
   const { document: doc, settings, run } = useSandbox()
-  const endsWithSpace = useComputed(() => !run.isRunning.value && !settings.stripsWhitespace && /\s$/.test(doc.text.value)).value
+  const endsWithSpace = useComputed(() => !run.isRunning.value && !settings.stripsWhitespace && settings.addsSpecialTokens && /\s$/.test(doc.text.value)).value
 
   return (
     <div id="panel-Write" class="panel" role="tabpanel" aria-labelledby="tab-Write" style={isShown ? '' : 'display: none'}>

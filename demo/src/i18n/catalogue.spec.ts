@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, expectTypeOf, it, vi } from 'v
 import { takeWords } from '../../scripts/words-apart'
 import type * as actions from './actions'
 import { catalogue, formatCount, formatDecimal, setLanguage, type Language } from './catalogue'
+import type * as chat from './chat'
 import type * as code from './code'
 import type * as compare from './compare'
 import type * as failures from './failures'
@@ -20,7 +21,7 @@ import type * as usage from './usage'
 
 type Words = Readonly<Record<string, unknown>>
 
-type Areas = typeof actions & typeof code & typeof compare & typeof failures & typeof help & typeof page & typeof presets & typeof sessions & typeof settings & typeof share
+type Areas = typeof actions & typeof chat & typeof code & typeof compare & typeof failures & typeof help & typeof page & typeof presets & typeof sessions & typeof settings & typeof share
   & typeof tokens & typeof tree & typeof usage
 
 /** The names of the entries of each catalogue. */
@@ -33,7 +34,7 @@ const CATALOGUES: readonly [string, Words][] = Object.entries(import.meta.glob<W
 
 /** Entries that are the same words in both languages. Add yours: the list is short, and each is meant. */
 const SAME_IN_BOTH: readonly string[] = [
-  'tokens.tokens.tokens', 'tokens.tokens.token', 'tokens.tokens.overTokens',
+  'chat.chatWords.assistant', 'tokens.tokens.tokens', 'tokens.tokens.token', 'tokens.tokens.overTokens',
   'sessions.sessionWords.session', 'presets.presetNames.classic', 'page.page.api', 'page.tabs.Tokens', 'page.tabs.Code',
   'settings.parameterLabels.top_p', 'settings.parameterLabels.top_k', 'settings.parameterLabels.min_p', 'settings.parameterLabels.logprobs',
 ]

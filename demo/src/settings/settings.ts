@@ -13,6 +13,8 @@ export interface Settings {
   suffix: string
   /** Whether whitespace at the end of the text is dropped before generating. */
   stripsWhitespace: boolean
+  /** Whether the tokenizer puts its special tokens around the text; a text from a chat template holds them itself. */
+  addsSpecialTokens: boolean
   /** Whether the server repeats the prompt, with its probabilities. */
   echo: boolean
 }
@@ -20,7 +22,7 @@ export interface Settings {
 export function initialSettings(): Settings {
   const numbers = Object.fromEntries(NUMBER_PARAMETERS.map(({ field, initial }) => [field, initial]))
   return {
-    model: '', numbers: numbers as Settings['numbers'], stop: [], startText: '', restartText: '', suffix: '', stripsWhitespace: false, echo: false,
+    model: '', numbers: numbers as Settings['numbers'], stop: [], startText: '', restartText: '', suffix: '', stripsWhitespace: false, addsSpecialTokens: true, echo: false,
   }
 }
 
@@ -32,7 +34,7 @@ export function readSettings(value: unknown): Settings {
   for (const name of ['model', 'startText', 'restartText', 'suffix'] as const) {
     if (typeof stored[name] === 'string') settings[name] = stored[name]
   }
-  for (const name of ['stripsWhitespace', 'echo'] as const) {
+  for (const name of ['stripsWhitespace', 'addsSpecialTokens', 'echo'] as const) {
     if (typeof stored[name] === 'boolean') settings[name] = stored[name]
   }
   if (Array.isArray(stored.stop)) settings.stop = stored.stop.filter((stop): stop is string => typeof stop === 'string' && stop !== '')

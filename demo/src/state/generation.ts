@@ -103,7 +103,7 @@ export class Generation {
   /** What the model thinks comes next. Nothing is written. */
   probe(signal: AbortSignal): Promise<Token | null> {
     const { document: doc, settings, key, capabilities } = this.parts
-    return probe(settings.model, doc.text.value, key.value, signal, capabilities())
+    return probe(settings, doc.text.value, key.value, signal, capabilities())
   }
 
   /** Asks the last run's question again, and notes whether the answer is the same. Nothing is written. */

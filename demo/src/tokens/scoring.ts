@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals-core'
 
 import { Failure } from '../api/failure'
+import { specialTokens } from '../api/request'
 import { score, type Scored } from '../api/score'
 import type { Token } from '../document/tree'
 import { tokens as t } from '../i18n/tokens'
@@ -72,7 +73,7 @@ export class Scoring {
       const best = token && barsOf(token, false)[0]
       return best ? t.askedNext(printed(best.alternative.text), formatPercent(best.probability)) : t.nothingNext
     }
-    const scored = await this.score(question === 'draft' ? this.draft.value : this.part, signal)
+    const scored = await this.score(question, signal)
     if (question === 'draft') {
       this.result.value = scored
       return '' // the figures speak for themselves
@@ -81,9 +82,11 @@ export class Scoring {
     return scored.tokens.length > 0 ? t.scored(scored.tokens.length) : t.notSpelled
   }
 
-  private score(text: string, signal: AbortSignal): Promise<Scored> {
-    const { settings: { model }, key, capabilities } = this.sandbox
-    return score(model, text, key.value, signal, capabilities.value)
+  /** The document with the special tokens that it is sent with; any other text with the tokenizer's own. */
+  private score(question: Question, signal: AbortSignal): Promise<Scored> {
+    const { settings, key, capabilities } = this.sandbox
+    const text = question === 'draft' ? this.draft.value : this.part
+    return score(settings.model, text, key.value, signal, capabilities.value, question === 'draft' ? {} : specialTokens(settings, text))
   }
 }
 
