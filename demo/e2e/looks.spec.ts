@@ -36,6 +36,7 @@ async function expectGoodLooks({ page }: Sandbox): Promise<void> {
   const { violations } = await builder.analyze()
   expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, any }) => `${html} ${any[0]?.message ?? ''}`).join(' | ')}`)).toEqual([])
   expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0)
+  expect(await page.evaluate(() => [...document.querySelectorAll('dialog[open]')].filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth).map(({ className }) => className))).toEqual([])
   expect(await page.evaluate(smallTargets)).toEqual([])
 }
 
@@ -167,7 +168,7 @@ for (const [name, reach] of Object.entries(STATES)) {
 }
 
 test('good looks: in French, in every view', { tag: '@narrow' }, async ({ sandbox, page }) => {
-  test.slow() // five scans
+  test.slow() // six scans
   await sandbox.enter()
   await sandbox.ask('Tell me [eight]')
   await expect(sandbox.status).toHaveText(/^Finished/)
@@ -176,6 +177,11 @@ test('good looks: in French, in every view', { tag: '@narrow' }, async ({ sandbo
     await page.getByRole('tab', { name, exact: true }).click()
     await expectGoodLooks(sandbox)
   }
+  const parameters = page.getByRole('button', { name: 'Paramètres' })
+  if (await parameters.isVisible()) await parameters.click()
+  await page.getByRole('button', { name: 'Chat en invite…' }).click()
+  await page.locator('dialog.chat').getByRole('button', { name: 'Ajouter un message' }).click()
+  await expectGoodLooks(sandbox)
 })
 
 test('nothing moves for those who want no motion', { tag: '@forced' }, async ({ sandbox, page }) => {

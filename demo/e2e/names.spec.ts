@@ -19,7 +19,8 @@ test('the writing view has its names', async ({ sandbox, page }) => {
   await sandbox.enter()
   await unfold(sandbox)
   await expectNamed(sandbox, 'textbox', ['Prompt', 'Stop sequences', 'Start text', 'Restart text', 'Suffix'])
-  await expectNamed(sandbox, 'button', ['Generate', 'Redo previous', 'Undo', 'Redo', 'Share', 'Export', 'Import'])
+  await expectNamed(sandbox, 'button', ['Generate', 'Redo previous', 'Undo', 'Redo', 'Share', 'Export', 'Import', 'Chat to prompt'])
+  await expectNamed(sandbox, 'checkbox', ['Add special tokens', 'Strip whitespace'])
   await expectNamed(sandbox, 'combobox', ['Model', 'Preset', 'Theme'])
   await expectNamed(sandbox, 'spinbutton', [
     'Max tokens', 'Temperature', 'Top-p', 'Top-k', 'Min-p', 'Presence penalty', 'Frequency penalty', 'Repetition penalty', 'Seed', 'Logprobs', 'Completions',
