@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sandle.catalog import read_catalog
 from tests.end_to_end.rig import KEY, ROOT, Server
 from tests.guides.blocks import ELSEWHERE, MARKS, NEEDS, Block, blocks_of, expected, is_as_expected, run
 
@@ -18,7 +19,13 @@ LINK = re.compile(r'\]\(([^)#\s]+)(?:#([^)\s]+))?\)')
 def environment(tiny_stack: Server, state_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What a reader has set, and folders that are not the reader's own."""
     return {'SANDLE_URL': tiny_stack.url, 'SANDLE_API_KEY': KEY, 'SANDLE_STATE_DIR': str(state_dir),
-            'LLM_USER_PATH': str(tmp_path_factory.mktemp('llm'))}
+            'LLM_USER_PATH': str(tmp_path_factory.mktemp('llm')), 'TOOL_MODEL': 'stub', 'EMBEDDING_MODEL': 'finder'}
+
+
+def test_models_file_of_the_operators_page_is_one(tmp_path: Path) -> None:
+    [written] = [block.text for block in BLOCKS['for-operators.md'] if block.text.startswith('cat >models.json')]
+    (tmp_path / 'models.json').write_text(written.partition('JSON\n')[2].partition('JSON\n')[0], 'utf-8')
+    assert [entry.id for entry in read_catalog(tmp_path / 'models.json')] == ['house-model', 'all-MiniLM-L6-v2', 'flan']
 
 
 def test_there_is_a_page_for_each_kind_of_user() -> None:
