@@ -144,5 +144,5 @@ def _caches(decoder: Decoder, dtype: torch.dtype, slots: int) -> tuple[torch.Ten
 
 def _empty(module: torch.nn.Module) -> None:
     """Gives the memory of a module's weights back: they have been packed."""
-    for parameter in module.parameters():
-        parameter.data = torch.empty(0)
+    for tensor in (*module.parameters(), *module.buffers()):
+        tensor.data = torch.empty(0)

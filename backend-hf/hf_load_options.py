@@ -4,7 +4,6 @@ Knows options and entries; knows nothing of a model's files.
 """
 
 import dataclasses
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,6 @@ from sandle.catalog_file import Quantization
 from sandle.engine.runner import LoadError
 
 MADE_HERE = {Quantization.INT8: 8, Quantization.INT4: 4}
-LIBRARIES = {  # what transformers needs to read weights that come quantized, by their method
-    'gptq': ('gptqmodel', 'optimum'), 'awq': ('gptqmodel',), 'bitsandbytes': ('bitsandbytes',)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +49,6 @@ def for_entry(options: LoadOptions, entry: CatalogEntry, hardware: Hardware) -> 
         if options.offload_dir is not None:
             raise DeviceError(f'{bits}-bit weights and --offload-dir exclude each other.')
     return dataclasses.replace(options, device=device, device_map=device_map, dtype=dtype, bits=bits)
-
-
-def check_quantized(method: str | None, wanted: Quantization | None) -> None:
-    """Raises LoadError where weights are not quantized as they should be, or by a method that nothing here reads."""
-    if wanted in (Quantization.GPTQ, Quantization.AWQ) and wanted != method:
-        raise LoadError(f'quantization is {str(wanted)!r} in models.json, but the weights are '
-                        f'{"not quantized" if method is None else f"quantized by {method!r}"}.')
-    if method is None:
-        return
-    if method not in LIBRARIES:
-        raise LoadError(f'The weights are quantized by {method!r}, which cannot be read: use the unquantized model, or '
-                        f'one of {", ".join(LIBRARIES)}.')
-    missing = [name for name in LIBRARIES[method] if importlib.util.find_spec(name) is None]
-    if missing:
-        raise LoadError(f'The weights are quantized by {method!r}, and reading them needs what is not installed here: '
-                        f'pip install {" ".join(missing)}.')
 
 
 def override(config: PreTrainedConfig, settings: Mapping[str, Any]) -> None:

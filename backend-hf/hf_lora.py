@@ -38,7 +38,7 @@ def layer_adapters(model: torch.nn.Module, decoder: Decoder, adapters: Iterable[
     for index, root in enumerate(decoder.modules):
         linears = list(_linears(root, names))
         known |= {linear.name for linear in linears}
-        with _numbers_as_weights(linears):
+        with _numbers_as_weights(model, linears):
             layer = decoder.layer(index)
         for adapter in adapters:
             found[adapter.name].append(LayerAdapter(
@@ -62,18 +62,20 @@ def _linears(root: torch.nn.Module, names: dict[torch.nn.Module, str]) -> Iterat
 
 
 @contextlib.contextmanager
-def _numbers_as_weights(linears: Iterable[_Numbered]) -> Iterator[None]:
-    """Gives modules matrices of one column, which holds the numbers of their outputs, as long as it lasts."""
-    weights = [linear.module.weight for linear in linears]
+def _numbers_as_weights(model: torch.nn.Module, linears: Iterable[_Numbered]) -> Iterator[None]:
+    """Puts modules in place whose matrices have one column, with the numbers of their outputs, as long as it lasts."""
     for linear in linears:
         numbers = torch.arange(linear.first, linear.first + linear.outputs, dtype=torch.float64)[:, None]
+        stand_in = torch.nn.Linear(1, linear.outputs, device='meta')
         is_transposed = isinstance(linear.module, Conv1D)
-        linear.module.weight = torch.nn.Parameter(numbers.T if is_transposed else numbers, requires_grad=False)
+        stand_in.weight = torch.nn.Parameter(numbers.T if is_transposed else numbers, requires_grad=False)
+        stand_in.register_parameter('bias', linear.module._parameters['bias'])
+        model.set_submodule(linear.name, stand_in)
     try:
         yield
     finally:
-        for linear, weight in zip(linears, weights):
-            linear.module.weight = weight
+        for linear in linears:
+            model.set_submodule(linear.name, linear.module)
 
 
 def _product(parts: list[Affine], linears: Iterable[_Numbered], adapter: Adapter) -> LowRank | None:

@@ -18,8 +18,9 @@ from hf_adapters import read_adapter
 from hf_device import HEADROOM, Hardware, available_memory, choose_dtype, roomiest_gpu
 from hf_files import ModelFiles, find_files
 from hf_forecast import forecast
-from hf_load_options import LoadOptions, check_quantized, for_entry, override
+from hf_load_options import LoadOptions, for_entry, override
 from hf_runners import RunnerOptions, make_runner
+from hf_stored import Stored, check_stored, count_parameters, peak_bytes, read_stored
 from hf_tokenizer import HfTokenizer, SpecialIds
 
 from sandle.catalog import CatalogEntry
@@ -60,44 +61,48 @@ class HfLoader:
 
     def _load(self, entry: CatalogEntry, files: ModelFiles, options: LoadOptions, report: Report) -> LoadedModel:
         checkpoint, from_folder = files.checkpoint, TRUSTED if entry.trust_remote_code else FROM_FOLDER
-        check_quantized(checkpoint.quantization, entry.quantization)
-        if checkpoint.quantization is not None:
+        check_stored(checkpoint.quantization, entry.quantization, options.device)
+        if checkpoint.quantization is not None and options.device != 'cpu':
             options = dataclasses.replace(options, bits=None)  # it cannot be done twice
         config = transformers.AutoConfig.from_pretrained(checkpoint.folder, **from_folder)
+        stored = read_stored(checkpoint, config, entry.quantization, options.device)
         override(config, entry.config)
         # Never what the file says: it may name code on the Hub. The fast kernels leave out the capping of scores.
         caps_scores = getattr(config.get_text_config(decoder=True), 'attn_logit_softcapping', None)
         config._attn_implementation = 'eager' if caps_scores else None
-        dtype = choose_dtype(options.dtype, options.device, self._hardware, checkpoint.parameters,
-                             int(available_memory(options.device, self._hardware) / HEADROOM))
-        size = _size(checkpoint, options, dtype)
-        self._check_memory(options, size, dtype)
-        placement = self._placement(options, size)
         has_encoder = bool(config.is_encoder_decoder)
+        library: Any = transformers  # Any: what it returns depends on its arguments
+        auto_model = library.AutoModelForSeq2SeqLM if has_encoder else library.AutoModelForCausalLM
+        parameters = (checkpoint.parameters if checkpoint.quantization is None else
+                      count_parameters(auto_model, config, entry.trust_remote_code))
+        dtype = choose_dtype(options.dtype, options.device, self._hardware, parameters,
+                             int(available_memory(options.device, self._hardware) / HEADROOM))
+        size = _size(checkpoint, stored, parameters, options, dtype)
+        self._check_memory(options, size, dtype)
+        placement = self._placement(options, size) | stored.arguments
         report(f'loading {gib(size)} of weights')
 
         def read() -> Any:  # Any: transformers' models share no typed base
-            library: Any = transformers  # Any: what it returns depends on its arguments
-            auto_model = library.AutoModelForSeq2SeqLM if has_encoder else library.AutoModelForCausalLM
             with ONE_AT_A_TIME:
                 model, report_of_keys = auto_model.from_pretrained(
                     checkpoint.folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True,
                     **placement, **from_folder)
-            _check_keys(checkpoint.folder, report_of_keys)
+                if stored.is_made_dense and model.is_quantized:
+                    model = model.dequantize(dtype)
+            _check_keys(checkpoint, report_of_keys)
             return model.eval()
 
         model = read()
         tokenizer = _tokenizer(files.tokenizer, model, from_folder)
         context_length = context_tokens(config, options.max_context_tokens)
-        logger.info('loaded %s: %.0f M parameters as %s on %s, context %d tokens', checkpoint.folder,
-                    checkpoint.parameters / 1e6,
-                    str(dtype).removeprefix('torch.') if options.bits is None else f'int{options.bits}',
-                    options.device, context_length)
+        bits = options.bits or stored.bits
+        logger.info('loaded %s: %.0f M parameters as %s on %s, context %d tokens', checkpoint.folder, parameters / 1e6,
+                    str(dtype).removeprefix('torch.') if bits is None else f'int{bits}', options.device, context_length)
         adapters = tuple(read_adapter(name, folder, model) for name, folder in files.adapters.items())
         report('preparing the weights')
         memory = int(available_memory(str(model.device), self._hardware))
         runner = make_runner(model, RunnerOptions(options.slots, context_length, memory, options.bits,
-                                                  options.is_batch_invariant, adapters), read)
+                                                  options.is_batch_invariant, adapters, stored.bits), read)
         return LoadedModel(runner, tokenizer, context_length, has_encoder,
                            strips_first_space=has_encoder and tokenizer.strips_first_space)
 
@@ -132,13 +137,14 @@ class HfLoader:
         return placement
 
 
-def _size(checkpoint: Checkpoint, options: LoadOptions, dtype: torch.dtype) -> int:
-    """Returns the bytes of a model's weights as the library loads them."""
+def _size(checkpoint: Checkpoint, stored: Stored, parameters: int, options: LoadOptions, dtype: torch.dtype) -> int:
+    """Returns the most bytes that a model's weights take while they are loaded."""
     if checkpoint.quantization is not None:
-        return checkpoint.stored_bytes
+        return (peak_bytes(stored, checkpoint.stored_bytes, parameters, dtype, options.bits or stored.bits)
+                if options.device == 'cpu' else checkpoint.stored_bytes)
     is_quantized_by_library = options.bits is not None and options.device != 'cpu'  # on a CPU the runner does it
     bits = options.bits if options.bits is not None and is_quantized_by_library else 8 * dtype.itemsize
-    return checkpoint.parameters * bits // 8
+    return parameters * bits // 8
 
 
 def _tokenizer(folder: Path, model: Any, from_folder: dict[str, bool]) -> HfTokenizer:  # Any: as below
@@ -182,14 +188,21 @@ def context_tokens(config: Any, cap: int | None) -> int:  # Any: as above
     return length if cap is None else min(length, cap)
 
 
-def _check_keys(folder: Path, report: dict[str, Any]) -> None:
-    """Refuses weights that do not fill the model: the library would fill the gaps with random numbers."""
+def _check_keys(checkpoint: Checkpoint, report: dict[str, Any]) -> None:
+    """Refuses weights that do not fill the model: the library would fill the gaps with random numbers.
+
+    And quantized ones of which some are not used: scales that a library put elsewhere in the model, for example.
+    """
+    folder, unused = checkpoint.folder, sorted(map(str, report['unexpected_keys']))
     missing = sorted(map(str, report['missing_keys']))
     if missing:
         raise LoadError(f'{folder} lacks {len(missing)} weights ({missing[0]} …): the files are not whole, or not of '
                         'this architecture.')
-    if report['unexpected_keys']:
-        logger.warning('%s: %d weights of the files are not used', folder, len(report['unexpected_keys']))
+    if unused and checkpoint.quantization is not None:
+        raise LoadError(f'{folder} is quantized and has {len(unused)} weights that are not known here ({unused[0]} …): '
+                        'use the unquantized model.')
+    if unused:
+        logger.warning('%s: %d weights of the files are not used', folder, len(unused))
 
 
 @contextlib.contextmanager

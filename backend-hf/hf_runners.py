@@ -42,7 +42,10 @@ Model = Any  # transformers' models share no typed base
 
 @dataclass(frozen=True, slots=True)
 class RunnerOptions:
-    """What a runner is for. `memory_bytes` is what is free beside the weights; `bits` is of weights to be quantized."""
+    """What a runner is for. `memory_bytes` is what is free beside the weights; `bits` is of weights to be quantized.
+
+    `stored_bits`: with how many a runner that quantizes holds weights that came quantized, if `bits` does not say.
+    """
 
     slots: int
     context_length: int
@@ -50,6 +53,12 @@ class RunnerOptions:
     bits: int | None = None
     is_batch_invariant: bool = False
     adapters: tuple[Adapter, ...] = ()
+    stored_bits: int | None = None
+
+    @property
+    def kernel_bits(self) -> int | None:
+        """With how many bits the kernels for CPUs hold weights."""
+        return self.bits or self.stored_bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,8 @@ def make_runner(model: Model, options: RunnerOptions, reload: Callable[[], Model
     dtype = model.dtype
     probe, expected = _probe(model, options.adapters)
     runner = batched.make(slots)
-    deviation = _deviation(runner, probe, expected)
-    if deviation <= (MOST_DEVIATION[dtype] if options.bits is None else MOST_DEVIATION_QUANTIZED[options.bits]):
+    deviation, bits = _deviation(runner, probe, expected), options.kernel_bits
+    if deviation <= (MOST_DEVIATION[dtype] if bits is None else MOST_DEVIATION_QUANTIZED[bits]):
         logger.info('runner: %s, %d slots of %d tokens (off the model by %.1g of its spread)', batched.name, slots,
                     options.context_length, deviation)
         return runner if isinstance(runner, BatchedRunner) else _invariant(runner, options)
@@ -120,7 +129,7 @@ def _choose(model: Model, options: RunnerOptions) -> _Batched | str:
         return str(error)
     if kernels is not None:
         return _Batched('batched', hf_batched.cache_bytes(decoder, dtype),
-                        lambda slots: BatchedRunner(decoder, dtype, slots, kernels, options.bits, adapters))
+                        lambda slots: BatchedRunner(decoder, dtype, slots, kernels, options.kernel_bits, adapters))
     slot_bytes = hf_device_attention.cache_bytes(decoder, dtype)
     if _fitting(options, slot_bytes) < 1:
         return f'a text of {options.context_length} tokens needs {slot_bytes / 2 ** 30:.1f} GiB of cache'

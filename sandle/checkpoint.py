@@ -60,8 +60,8 @@ def inspect(folder: Path, allowed: Allowed = Allowed()) -> Checkpoint:
     files = weight_files(folder)
     parameters = stored_bytes = 0
     for file in files:
-        count, size = _measure(file)
-        parameters += count
+        shapes, size = _measure(file)
+        parameters += sum(map(math.prod, shapes.values()))
         stored_bytes += size
     if not allowed.no_tokenizer:
         check_tokenizer(folder, allowed)
@@ -117,8 +117,13 @@ def shards(folder: Path) -> list[str]:
     return names
 
 
-def _measure(file: Path) -> tuple[int, int]:
-    """Returns the numbers of parameters and of bytes of a safetensors file: 8 bytes of length, a JSON header, data."""
+def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of each tensor that a folder's weights consist of. Raises LoadError."""
+    return {name: shape for file in weight_files(folder) for name, shape in _measure(file)[0].items()}
+
+
+def _measure(file: Path) -> tuple[dict[str, tuple[int, ...]], int]:
+    """Returns the shapes of a safetensors file's tensors, and their bytes: 8 bytes of length, a JSON header, data."""
     try:
         stored_bytes = file.stat().st_size
         with file.open('rb') as stream:
@@ -129,16 +134,16 @@ def _measure(file: Path) -> tuple[int, int]:
             header = _object(file, _parse(file, stream.read(length)))
     except OSError as error:
         raise LoadError(f'{file} cannot be read: {error.strerror}.') from error
-    tensors = [tensor for name, tensor in header.items() if name != '__metadata__']
+    tensors = {name: tensor for name, tensor in header.items() if name != '__metadata__'}
     try:
-        parameters = sum(math.prod(map(int, tensor['shape'])) for tensor in tensors)
-        data_bytes = max((int(tensor['data_offsets'][1]) for tensor in tensors), default=0)
+        shapes = {name: tuple(map(int, tensor['shape'])) for name, tensor in tensors.items()}
+        data_bytes = max((int(tensor['data_offsets'][1]) for tensor in tensors.values()), default=0)
     except (TypeError, ValueError, KeyError, IndexError):
         raise LoadError(f'{file} has a damaged header: get the model again.') from None
     if stored_bytes != 8 + length + data_bytes:
         raise LoadError(f'{file} is incomplete ({stored_bytes} of {8 + length + data_bytes} bytes): '
                         'get the model again.')
-    return parameters, data_bytes
+    return shapes, data_bytes
 
 
 def read_json(file: Path) -> dict[str, Any]:  # Any: of unknown shape until it is looked at

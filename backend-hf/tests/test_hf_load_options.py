@@ -1,6 +1,5 @@
 """What an entry of models.json says of loading: each key, heeded or refused in one line."""
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -125,19 +124,6 @@ def test_code_of_a_model_runs_only_if_its_entry_says_so(folder: Path, monkeypatc
     assert 'asks to run code of its own' in refusal(folder)
     loaded = load(folder, trust_remote_code=True)
     assert loaded.runner.step([Work(0, 0, [5, 9, 11], 1)]).shape == (1, 288)
-
-
-@pytest.mark.parametrize(('method', 'quantization', 'words'), [
-    ('gptq', None, "quantized by 'gptq', and reading them needs"), ('awq', Quantization.AWQ, 'pip install gptqmodel'),
-    ('quip', None, "quantized by 'quip', which cannot be read"),
-    ('gptq', Quantization.AWQ, "quantization is 'awq' in models.json, but the weights are quantized by 'gptq'"),
-    (None, Quantization.GPTQ, 'but the weights are not quantized')])
-def test_quantized_weights_say_what_they_need(folder: Path, monkeypatch: pytest.MonkeyPatch, method: str | None,
-                                              quantization: Quantization | None, words: str) -> None:
-    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-    if method is not None:
-        change_config(folder, quantization_config={'quant_method': method, 'bits': 4})
-    assert words in refusal(folder, quantization=quantization)
 
 
 def test_weights_are_made_small_for_the_entry_that_says_so(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
