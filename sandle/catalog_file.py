@@ -72,8 +72,9 @@ class FileEntry(FileOffer):
     config: dict[str, JsonValue] = Field({}, description="Settings in place of those in the model's config.json.")
     trust_remote_code: bool = Field(False, description='Run the Python code that comes with the model.')
     quantization: Annotated[Quantization, Field(strict=False)] | None = Field(
-        None, description='8bit or 4bit: weights are made so while they are loaded; none: they are not, whatever the '
-                          'options say; gptq or awq: they come so, and are refused if not.')
+        None, description='8bit or 4bit: weights are held so, whatever they come in; none: they are not, whatever the '
+                          'options say; gptq or awq: they come so, and are refused if not. Checkpoints of GPTQ, AWQ, '
+                          'bitsandbytes and compressed-tensors are known by their config.json; nothing need be said.')
     adapters: list[FileAdapter] = Field([], description='LoRA adapters that are served together with the model.')
     idle_unload_s: float | None = Field(
         None, gt=0, le=1e9, description='Seconds without a request after which the model is taken out of memory.')
