@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from ct2_model import Ct2Loader, LoadOptions, capabilities_of
 from ct2_sources import find
 from ct2_steps import BatchOptions
-from sandle import endpoints, error_reports, log, options, server, tracing
+from sandle import endpoints, error_reports, log, management, options, server, tracing
 from sandle.app import Lifecycle, create_app
 from sandle.engine.engine import ModelInfo, ModelStatus
 from sandle.engine.loop import EngineLoop, EngineOptions
@@ -65,6 +65,7 @@ def main(ct2_dir: pathlib.Path | None, log_level: str, log_format: str, serving:
     lifecycle = Lifecycle()
     app = create_app('backend-ct2', lifecycle)
     endpoints.add_routes(app, engine, lifecycle, CompletionLimits(max_sequences_per_request, max_logprobs))
+    management.add_routes(app, engine)
     server.serve(app, serving, batches * max_batch_size + max_queue + SPARE_THREADS, lifecycle, engine.shutdown)
 
 

@@ -74,6 +74,16 @@ class EmbeddingLoop:
         """See Embedder.tokenizer."""
         return self._use(model).tokenizer
 
+    def load(self, model: str) -> None:
+        """See ModelManager.load."""
+        self._residency.load(model)
+        with self._changed:
+            self._changed.notify()
+
+    def unload(self, model: str) -> None:
+        """See ModelManager.unload; the embedding thread may be asleep for IDLE_WAIT_S before it looks."""
+        self._residency.unload(model)
+
     def shutdown(self) -> None:
         """See Embedder.shutdown."""
         with self._changed:

@@ -18,7 +18,7 @@ from hf_load_options import LoadOptions
 from hf_loaders import make_loaders
 from hf_offers import OfferOptions, download, model_infos, read_offered
 from sandle import embedder as embedding
-from sandle import endpoints, error_reports, log, options, server, tracing
+from sandle import endpoints, error_reports, log, management, options, server, tracing
 from sandle.app import Lifecycle, create_app
 from sandle.sampling_request import CompletionLimits
 from sandle.engine.engine import Engine
@@ -90,18 +90,22 @@ def main(log_level: str, log_format: str, serving: server.ServerOptions, single_
         raise click.UsageError(f'--load-in-{bits}bit and --offload-dir exclude each other.')
     loader, embedding_loader = make_loaders(offered, LoadOptions(
         device, dtype, offload_dir, bits, max_batch_size, max_context_tokens, batch_invariant))
+    managers: list[management.ModelManager] = []
     engine: Engine | None = None
     if infos := model_infos(offered.completions, CAPABILITIES):
-        engine = EngineLoop(infos, loader, infos[0].id, EngineOptions(max_batch_tokens, max_queue))
+        engine = loop = EngineLoop(infos, loader, infos[0].id, EngineOptions(max_batch_tokens, max_queue))
+        managers.append(loop)
     embedder: EmbeddingLoop | None = None
     if infos := model_infos(offered.embeddings, embedding.CAPABILITIES):
         embedder = EmbeddingLoop(infos, embedding_loader, infos[0].id,
                                  EmbeddingOptions(max_embedding_tokens, max_embedding_queue))
         engine = EngineWithEmbedder(engine, embedder)
+        managers.append(embedder)
     assert engine is not None, 'one model at least is offered'
     lifecycle = Lifecycle()
     app = create_app('backend-hf', lifecycle)
     endpoints.add_routes(app, engine, lifecycle, CompletionLimits(max_sequences_per_request, max_logprobs), embedder)
+    management.add_routes(app, *managers)
     server.serve(app, serving, max_batch_size + max_queue + SPARE_THREADS, lifecycle, engine.shutdown)
 
 

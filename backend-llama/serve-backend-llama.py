@@ -17,7 +17,7 @@ from llama_convert import FORMATS
 from llama_library import Adapter
 from llama_model import LlamaLoader, LoadOptions
 from llama_sources import LORA, find
-from sandle import endpoints, error_reports, log, options, server, tracing
+from sandle import endpoints, error_reports, log, management, options, server, tracing
 from sandle.app import Lifecycle, create_app
 from sandle.sampling_request import CompletionLimits
 from sandle.engine.engine import ModelInfo, ModelStatus
@@ -74,6 +74,7 @@ def main(llama_dir: pathlib.Path | None, model_size: str | None, log_level: str,
     lifecycle = Lifecycle()
     app = create_app('backend-llama', lifecycle)
     endpoints.add_routes(app, engine, lifecycle, CompletionLimits(max_sequences_per_request, max_logprobs))
+    management.add_routes(app, engine)
     server.serve(app, serving, slots + max_queue + SPARE_THREADS, lifecycle, engine.shutdown)
 
 

@@ -10,6 +10,7 @@ import click
 
 import wrapper_admin
 import wrapper_app
+import wrapper_models
 import wrapper_page
 from sandle import error_reports, log, tracing
 from sandle.app import Lifecycle
@@ -33,6 +34,7 @@ from wrapper_usage import UsageBook
 @with_settings
 def main(context: click.Context, settings: Settings) -> None:
     """Serve OpenAI's API in front of backends: API keys, routing by model, and answers passed on as they come."""
+    context.obj = settings
     if context.invoked_subcommand is not None:
         return
     log.configure(settings.log_level, settings.log_format)
@@ -90,6 +92,7 @@ def load_pages(settings: Settings) -> Mapping[str, wrapper_page.StaticFile]:
 
 
 main.add_command(wrapper_admin.keys)
+main.add_command(wrapper_models.models)
 
 if __name__ == '__main__':
     main()

@@ -146,7 +146,7 @@ def list_keys(state_dir: pathlib.Path) -> None:
     rows += [(entry.name, entry.state(time.time()), _day(entry.created_s), _day(entry.expires_s),
               ' '.join(entry.ids) or '-', ','.join(entry.models) or 'all',
               *('-' if limit is None else str(limit) for limit in astuple(entry.limits))) for entry in entries]
-    _print_table(rows)
+    print_table(rows)
 
 
 @keys.command('usage')
@@ -161,12 +161,13 @@ def usage(days: int, is_json: bool, state_dir: pathlib.Path) -> None:
         for row in rows:
             click.echo(json.dumps({'day': row.day, 'key': row.key, 'model': row.model, **asdict(row.usage)}))
         return
-    _print_table([('DAY', 'KEY', 'MODEL', 'REQUESTS', 'PROMPT TOKENS', 'COMPLETION TOKENS')] + [
+    print_table([('DAY', 'KEY', 'MODEL', 'REQUESTS', 'PROMPT TOKENS', 'COMPLETION TOKENS')] + [
         (row.day, row.key, row.model, str(row.usage.requests), str(row.usage.prompt_tokens),
          str(row.usage.completion_tokens)) for row in rows])
 
 
-def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
+def print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Prints rows of which the first is the heading, in columns."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         click.echo('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

@@ -23,6 +23,8 @@ USAGE_HEADER = 'X-Sandle-Usage'
 """A request with it gets its usage so far before every event of a stream, and has it kept by the header's value."""
 USAGE_PATH = '/internal/usage/'
 """Where a backend tells what it has kept."""
+LOAD_PATH, UNLOAD_PATH = '/internal/models/load', '/internal/models/unload'
+"""Where an operator has a backend load a model, or take it out of memory."""
 KEY_HEADER = 'X-Sandle-Key'  # by whose name a backend's turns are shared out; the wrapper alone says so
 SANE_REQUEST_ID = re.compile(r'[A-Za-z0-9._:-]{1,128}')
 ROUTES_WHILE_DRAINING = frozenset({'/health', '/ready', '/metrics'})

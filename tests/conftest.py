@@ -42,11 +42,18 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='session')
-def tiny_stack(state_dir: Path) -> Iterator[Server]:
+def tiny_backend() -> Iterator[Server]:
+    """A backend-hf with `sandle-tiny`."""
+    with serve('backend-hf/serve-backend-hf.py', '--single-model', 'sandle-tiny', '--dtype', 'float32',
+               environment=ONE_THREAD) as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def tiny_stack(tiny_backend: Server, state_dir: Path) -> Iterator[Server]:
     """A wrapper with `sandle-tiny`, and `finder` for embeddings, and the addresses of old clients."""
-    with (serve('backend-hf/serve-backend-hf.py', '--single-model', 'sandle-tiny', '--dtype', 'float32',
-                environment=ONE_THREAD) as tiny,
-          serve(STUB, '--model', 'stub', '--embedding-model', 'finder') as stub,
+    tiny = tiny_backend
+    with (serve(STUB, '--model', 'stub', '--embedding-model', 'finder') as stub,
           serve(WRAPPER, '--backend-hf', tiny.url, '--backend-stub', stub.url, '--auth-token', KEY, '--compat',
                 '--state-dir', str(state_dir)) as wrapper,
           closing(Client(tiny.url)) as backend, closing(Client(wrapper.url)) as gateway):

@@ -276,3 +276,17 @@ def test_batches_hold_every_text_once_and_no_more_tokens_than_they_may(lengths: 
     for batch in found:
         longest = max(len(text.encoded.ids) for text in batch)
         assert len(batch) == 1 or len(batch) * longest <= most
+
+
+def test_operator_loads_and_unloads(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig()
+    handle = rig.hold()
+    rig.loop.unload('one')
+    with pytest.raises(errors.ModelLoadingError):
+        rig.submit('late')
+    rig.model.gate.set()
+    handle.get(WAIT_S)
+    rig.until(lambda: rig.model.is_released)
+    rig.loop.load('two')
+    rig.until(lambda: [info.status for info in rig.loop.models()][:2] == [ModelStatus.AVAILABLE, ModelStatus.READY])
+    rig.submit('text', model='two').get(WAIT_S)

@@ -21,6 +21,7 @@ from tests.hf_lora_rig import make_adapter
 pytestmark = pytest.mark.e2e
 
 SCRIPT = Path(__file__).resolve().parent.parent / 'serve-backend-hf.py'
+WRAPPER = SCRIPT.parent.parent / 'openai-wrapper' / 'serve-openai-wrapper.py'
 EOS = 1
 DONE = 'data: [DONE]'
 
@@ -153,6 +154,24 @@ def test_model_that_cannot_load_says_why_and_the_others_are_served(backend: Any,
     assert shown['status'] == 'error' and cause in shown['status_message'] and '\n' not in shown['status_message']
     assert use(backend, 'first').status_code == 200
     assert 'Traceback' not in backend.log()
+
+
+def manage(backend: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs one of the wrapper's `models` commands."""
+    return subprocess.run([sys.executable, str(WRAPPER), '--backend-hf', backend.url, 'models', *arguments],
+                          capture_output=True, text=True, timeout=60)
+
+
+def test_operator_lists_loads_and_unloads_models(backend: Any) -> None:
+    use(backend, 'first')
+    assert manage(backend, 'load', 'team/second').stdout.endswith('team/second is in memory.\n')
+    assert (backend.model('team/second')['status'], backend.model('first')['status']) == ('ready', 'available')
+    assert re.search(rf'team/second +ready +{backend.url}', manage(backend, 'list').stdout)
+    assert manage(backend, 'unload', 'team/second').stdout.endswith('team/second is not in memory.\n')
+    assert backend.model('team/second')['status'] == 'available' and backend.get('/ready').status_code == 200
+    failed = manage(backend, 'load', 'missing')
+    assert failed.returncode == 1 and 'There is no folder' in failed.stderr
+    assert use(backend, 'first').status_code == 200
 
 
 def test_first_model_that_cannot_load_leaves_the_process_up_and_is_tried_again(

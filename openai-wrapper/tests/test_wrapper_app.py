@@ -94,7 +94,7 @@ def test_clients_text_forges_no_field_of_the_line(make_wrapper: MakeWrapper, cap
 
 @pytest.mark.parametrize('method, path, status', [
     ('GET', '/nowhere', 404), ('GET', '/v1/completions', 405), ('DELETE', '/v1/models', 405),
-    ('OPTIONS', '/v1/models', 405)])
+    ('OPTIONS', '/v1/models', 405), ('POST', '/internal/models/load', 404), ('POST', '/internal/models/unload', 404)])
 def test_wrong_addresses_and_methods(make_wrapper: MakeWrapper, method: str, path: str, status: int) -> None:
     response = make_wrapper('http://127.0.0.1:9').client.open(path, method=method, headers=AUTHORIZED)
     assert response.status_code == status

@@ -104,6 +104,16 @@ class EngineLoop:
         """See Engine.tokenizer."""
         return self._use(model).tokenizer
 
+    def load(self, model: str) -> None:
+        """See ModelManager.load."""
+        self._residency.load(model)
+        self._inbox.put(None)  # the engine thread may be asleep
+
+    def unload(self, model: str) -> None:
+        """See ModelManager.unload."""
+        self._residency.unload(model)
+        self._inbox.put(None)  # as above
+
     def statistics(self) -> EngineStatistics:
         """See Engine.statistics."""
         model, steps = self._model, self._steps

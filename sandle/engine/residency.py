@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 LOADING_RETRY_AFTER_S = 2
 FIRST_RETRY_S, LAST_RETRY_S = 5.0, 300.0
+LEAVING = 'it leaves memory as soon as nothing is running'
 UNUSED_FOR_S = 30.0  # a model loaded for somebody stays at least so long, or until its first request
 
 Model = TypeVar('Model', bound=Resident)
@@ -49,7 +50,8 @@ class Residency(Generic[Model]):
         self._failures: dict[str, Failure] = {}
         self._unused_until_s = 0.0
         self._used_s = 0.0  # when the model in memory was last asked for, or was worked on
-        self._is_resting = False  # whether there is none in memory because nobody asked for it
+        self._is_resting = False  # whether there is none in memory because nobody asked for it, or an operator said so
+        self._is_dismissed = False  # whether an operator wants the one in memory to leave it
         self._update(preload, status=ModelStatus.LOADING)
 
     def models(self) -> list[ModelInfo]:
@@ -71,11 +73,12 @@ class Residency(Generic[Model]):
         Raises ModelNotFoundError, ModelLoadingError, and UnavailableError with the cause when loading has failed.
         """
         with self._lock:
-            if model not in self._models:
-                raise errors.ModelNotFoundError(model)
+            base = self._base(model)
             now_s = time.monotonic()
-            base = self._bases[model]
             if self._loaded is not None and self._loaded_id == base and self._wanted is None:
+                if self._is_dismissed:
+                    raise errors.ModelLoadingError(f'The model {model!r} is being taken out of memory. Please try '
+                                                   'again shortly.', retry_after_s=LOADING_RETRY_AFTER_S)
                 self._unused_until_s = 0.0
                 self._used_s = now_s
                 return self._loaded
@@ -90,20 +93,59 @@ class Residency(Generic[Model]):
                 f'The model {model!r} is not loaded, and must wait for another one. Please try again shortly.',
                 retry_after_s=LOADING_RETRY_AFTER_S)
 
+    def load(self, model: str) -> None:
+        """Asks for a model to be loaded as soon as nothing is running, even if that has just failed. Any thread.
+
+        Raises ModelNotFoundError, and ModelLoadingError while another one is being loaded.
+        """
+        with self._lock:
+            base = self._base(model)
+            if self._wanted is not None and self._wanted != base:
+                raise errors.ModelLoadingError(f'The model {self._wanted!r} is being loaded. Please try again when '
+                                               'that has ended.', retry_after_s=LOADING_RETRY_AFTER_S)
+            if self._loaded_id == base:
+                self._is_dismissed = False
+                self._used_s = time.monotonic()
+                self._update(base, status=ModelStatus.READY)
+            elif self._wanted is None:
+                self._failures.pop(base, None)
+                self._want(base)
+
+    def unload(self, model: str) -> None:
+        """Asks for a model to be taken out of memory, if it is there, as soon as nothing is running. Any thread.
+
+        The next request for it brings it back. Raises ModelNotFoundError, and ModelLoadingError while it is being
+        loaded.
+        """
+        with self._lock:
+            base = self._base(model)
+            if self._wanted == base:
+                raise errors.ModelLoadingError(f'The model {model!r} is being loaded. Please try again when that has '
+                                               'ended.', retry_after_s=LOADING_RETRY_AFTER_S)
+            if self._loaded_id == base:
+                self._is_dismissed = True
+                self._update(base, status=ModelStatus.READY, detail=LEAVING)
+
     def worked(self) -> None:
         """Notes that the model in memory is at work. Engine thread."""
         self._used_s = time.monotonic()
 
     def rest(self) -> bool:
-        """Takes the model out of memory if nobody has asked for it for long; returns whether it did. Engine thread.
+        """Takes the model out of memory if it is to leave or nobody has asked for it for long; returns whether it did.
 
-        Nothing may be running.
+        Engine thread. Nothing may be running.
         """
         with self._lock:
-            limit_s = None if self._loaded_id is None else self._models[self._loaded_id].idle_unload_s
-            if self._wanted is not None or limit_s is None or time.monotonic() < self._used_s + limit_s:
+            if self._loaded_id is None or self._wanted is not None:
                 return False
-            logger.info('%s is taken out of memory: no request for %.0f s', self._loaded_id, limit_s)
+            limit_s = self._models[self._loaded_id].idle_unload_s
+            if self._is_dismissed:
+                reason = 'an operator asked for that'
+            elif limit_s is not None and time.monotonic() >= self._used_s + limit_s:
+                reason = f'no request for {limit_s:.0f} s'
+            else:
+                return False
+            logger.info('%s is taken out of memory: %s', self._loaded_id, reason)
             self._is_resting = True
             loaded = self._take_out()
         loaded.release()
@@ -121,11 +163,12 @@ class Residency(Generic[Model]):
     def change(self) -> Model | None:
         """Releases the model in memory and loads the one wanted; returns None when that fails. Engine thread.
 
-        Nothing may be running. When loading fails, the model that was there before is wanted again.
+        Nothing may be running. When loading fails, the model that was there before is wanted again, unless it was to
+        leave.
         """
         with self._lock:
             assert self._wanted is not None, 'change() follows wants_change()'
-            wanted, previous = self._wanted, self._loaded_id
+            wanted, previous = self._wanted, None if self._is_dismissed else self._loaded_id
         self.release()
         started_s = time.monotonic()
         logger.info('loading %s', wanted)
@@ -154,7 +197,14 @@ class Residency(Generic[Model]):
         loaded = self._loaded
         self._update(self._loaded_id, status=ModelStatus.AVAILABLE)
         self._loaded = self._loaded_id = None
+        self._is_dismissed = False
+        self._unused_until_s = 0.0
         return loaded
+
+    def _base(self, model: str) -> str:
+        if model not in self._models:
+            raise errors.ModelNotFoundError(model)
+        return self._bases[model]
 
     def _want(self, model: str) -> None:
         self._wanted, self._is_resting = model, False

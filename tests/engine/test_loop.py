@@ -327,3 +327,22 @@ def test_a_models_tokenizer_is_there_while_the_model_is(start: Started) -> None:
     engine.shutdown()
     with pytest.raises(errors.ShuttingDownError):
         engine.tokenizer('second')
+
+
+def test_operator_unloads_a_model_when_what_runs_has_ended(start: Started) -> None:
+    loader = ScriptedLoader()
+    engine = ready(start, loader)
+    gate = loader.runners['first'].gate = threading.Event()
+    handle = engine.submit(request('ab', max_tokens=5))
+    engine.unload('first')
+    with pytest.raises(errors.ModelLoadingError):
+        engine.submit(request('cd'))
+    assert status(engine, 'first') is ModelStatus.READY
+    gate.set()
+    deltas, _ = collect(handle)
+    assert text(deltas) == greedy('ab', 5)
+    eventually(lambda: status(engine, 'first') is ModelStatus.AVAILABLE)
+    assert loader.runners['first'].is_released and engine.is_ready()
+    engine.load('second')
+    eventually(lambda: status(engine, 'second') is ModelStatus.READY)
+    collect(engine.submit(request('ab', 'second')))

@@ -16,9 +16,11 @@ LINK = re.compile(r'\]\(([^)#\s]+)(?:#([^)\s]+))?\)')
 
 
 @pytest.fixture(scope='module')
-def environment(tiny_stack: Server, state_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def environment(tiny_backend: Server, tiny_stack: Server, state_dir: Path,
+                tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What a reader has set, and folders that are not the reader's own."""
     return {'SANDLE_URL': tiny_stack.url, 'SANDLE_API_KEY': KEY, 'SANDLE_STATE_DIR': str(state_dir),
+            'SANDLE_BACKEND_HF': tiny_backend.url,
             'LLM_USER_PATH': str(tmp_path_factory.mktemp('llm')), 'TOOL_MODEL': 'stub', 'EMBEDDING_MODEL': 'finder'}
 
 
