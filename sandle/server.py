@@ -5,6 +5,7 @@ Knows sockets, threads and signals; knows nothing of what the application does. 
 """
 
 import logging
+import queue
 import resource
 import signal
 import socket
@@ -56,6 +57,10 @@ def serve(app: flask.Flask, options: ServerOptions, threads: int, lifecycle: Lif
     that are left. A second signal ends the process at once.
     """
     stopping = threading.Event()
+    # What a signal's handler does, it does in the midst of whatever the main thread is at, which may be holding an
+    # Event's lock. This queue may be entered again.
+    end: queue.SimpleQueue[None] = queue.SimpleQueue()
+    signals: list[int] = []
     sockets: dict[int, Any] = {}  # Any: the stubs know this map and what it holds only in part
     _raise_descriptor_limit()
     try:
@@ -64,15 +69,17 @@ def serve(app: flask.Flask, options: ServerOptions, threads: int, lifecycle: Lif
         raise SystemExit(f'cannot listen on {options.host}:{options.port} (--host, --port): {error.strerror}') from None
 
     def handle_signal(number: int, frame: object) -> None:
-        if stopping.is_set():
+        signals.append(number)
+        if len(signals) > 1:
             raise SystemExit(128 + number)
-        stopping.set()
+        end.put(None)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle_signal)
-    thread = threading.Thread(target=_run, args=(listeners, sockets, stopping), name='http', daemon=True)
+    thread = threading.Thread(target=_run, args=(listeners, sockets, stopping, end), name='http', daemon=True)
     thread.start()
-    stopping.wait()
+    end.get()
+    stopping.set()
     logger.info('draining: up to %g s for running requests to finish', options.drain_timeout_s)
     lifecycle.begin_drain()
     is_idle = lifecycle.wait_until_idle(options.drain_timeout_s)
@@ -93,7 +100,8 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _run(listeners: list[Listener], sockets: dict[int, Any], stopping: threading.Event) -> None:
+def _run(listeners: list[Listener], sockets: dict[int, Any], stopping: threading.Event,
+         end: 'queue.SimpleQueue[None]') -> None:
     checked_s = time.monotonic()
     try:
         while sockets:
@@ -106,7 +114,7 @@ def _run(listeners: list[Listener], sockets: dict[int, Any], stopping: threading
         if not stopping.is_set():
             raise
     finally:
-        stopping.set()
+        end.put(None)
 
 
 def _wait_until_sent(sockets: dict[int, Any]) -> None:
