@@ -18,6 +18,11 @@ def forecast(weights: RemoteWeights, options: LoadOptions, hardware: Hardware) -
                          int(available_memory(options.device, hardware) / HEADROOM))
     if weights.is_quantized:
         return weights.stored_bytes, dtype
-    is_quantized_by_library = options.bits is not None and options.device != 'cpu'  # on a CPU it is done afterwards
-    bits = options.bits if options.bits is not None and is_quantized_by_library else 8 * dtype.itemsize
-    return weights.parameters * bits // 8, dtype
+    return loaded_bytes(weights.parameters, options, dtype), dtype
+
+
+def loaded_bytes(parameters: int, options: LoadOptions, dtype: torch.dtype) -> int:
+    """Returns what weights that are not stored quantized take once the library has read them."""
+    if options.bits is None or options.device == 'cpu':  # there the runner quantizes, afterwards
+        return parameters * dtype.itemsize
+    return parameters * options.bits // 8

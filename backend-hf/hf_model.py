@@ -17,7 +17,7 @@ import transformers
 from hf_adapters import read_adapter
 from hf_device import HEADROOM, Hardware, available_memory, choose_dtype, roomiest_gpu
 from hf_files import ModelFiles, find_files
-from hf_forecast import forecast
+from hf_forecast import forecast, loaded_bytes
 from hf_load_options import LoadOptions, for_entry, override
 from hf_runners import RunnerOptions, make_runner
 from hf_stored import Stored, check_stored, count_parameters, peak_bytes, read_stored
@@ -142,9 +142,7 @@ def _size(checkpoint: Checkpoint, stored: Stored, parameters: int, options: Load
     if checkpoint.quantization is not None:
         return (peak_bytes(stored, checkpoint.stored_bytes, parameters, dtype, options.bits or stored.bits)
                 if options.device == 'cpu' else checkpoint.stored_bytes)
-    is_quantized_by_library = options.bits is not None and options.device != 'cpu'  # on a CPU the runner does it
-    bits = options.bits if options.bits is not None and is_quantized_by_library else 8 * dtype.itemsize
-    return parameters * bits // 8
+    return loaded_bytes(parameters, options, dtype)
 
 
 def _tokenizer(folder: Path, model: Any, from_folder: dict[str, bool]) -> HfTokenizer:  # Any: as below

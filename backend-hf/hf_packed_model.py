@@ -80,7 +80,7 @@ class PackedLinear(torch.nn.Linear):
             self.register_buffer('g_idx', torch.empty(like.in_features, dtype=torch.int32))
 
     @property
-    def weight(self) -> torch.Tensor:  # type: ignore[override]  # not kept
+    def weight(self) -> torch.Tensor:  # type: ignore[override]  # Linear keeps it; this makes it anew
         """Float32, so that nothing of what is stored is lost."""
         if 'g_idx' in self._buffers:
             return unpack(self.packing, self.qweight, self.qzeros, self.scales, self.g_idx)

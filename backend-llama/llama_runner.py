@@ -90,14 +90,14 @@ class LlamaRunner:
         streams.gather([work.slot for work in batch])
         for work in batch:
             streams.extend(work.slot, work.start + len(work.tokens))
-        steps = [sorted(pieces, key=lambda piece: streams[piece.slot])
-                 for pieces in calls(batch, [streams[work.slot] for work in batch])]
-        if len(steps) == 1 and all(piece is work for piece, work in zip(steps[0], batch)):
+        ordered = [sorted(pieces, key=lambda piece: streams[piece.slot])
+                   for pieces in calls(batch, [streams[work.slot] for work in batch])]
+        if len(ordered) == 1 and all(piece is work for piece, work in zip(ordered[0], batch)):
             return torch.from_numpy(self._decode(batch))
         ends = list(accumulate(work.logits for work in batch))
         rows = {work.slot: end - work.logits for work, end in zip(batch, ends)}  # where the next of each goes
         logits = np.empty((ends[-1], self._vocab_size), np.float32)
-        for pieces in steps:
+        for pieces in ordered:
             found = self._decode(pieces)
             for piece in pieces:
                 row = rows[piece.slot]

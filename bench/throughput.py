@@ -88,15 +88,15 @@ def measure_case(running: Running, case: Case, dialect: Dialect, place: Place, r
         f'{result.tokens_per_s:.1f} tokens/s, first token {result.first_token_p50_ms:.0f} ms')
 
 
-def measure_together(kinds_: Sequence[ServerKind], shape: str, folder: Path, rounds: int, plan: Plan, run: Run) -> None:
+def measure_together(chosen: Sequence[ServerKind], shape: str, folder: Path, rounds: int, plan: Plan, run: Run) -> None:
     """Starts all servers, measures each case on one after the other, every second round in the opposite order."""
     vocabulary = models.SHAPES[shape].vocabulary
     with contextlib.ExitStack() as stack:
-        servers = [stack.enter_context(serve(kind, folder, plan.slots)) for kind in kinds_]
+        servers = [stack.enter_context(serve(kind, folder, plan.slots)) for kind in chosen]
         for running in servers:
             warm_up(running, running.kind.dialect(folder, vocabulary))
         for number in range(rounds):
-            for case in dict.fromkeys(case for kind in kinds_ for case in plan.cases(kind)):
+            for case in dict.fromkeys(case for kind in chosen for case in plan.cases(kind)):
                 for running in servers if number % 2 == 0 else reversed(servers):
                     if case in plan.cases(running.kind):
                         dialect = running.kind.dialect(folder, vocabulary)

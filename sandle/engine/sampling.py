@@ -106,8 +106,7 @@ def _drawn(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Seque
 def _drawn_of_ranked(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Sequence[float]) -> torch.Tensor:
     """Draws a rank among the likeliest tokens, and then finds the token that has this rank."""
     scaled = _scaled(logits, params)
-    total = _weights(scaled).sum(-1, keepdim=True)
-    ranked = _ranked(scaled, params, total)  # [R, C], most likely first
+    ranked, total = _ranked(scaled, params)  # [R, C], most likely first; [R, 1]
     weights = _weights(ranked)
     kept = _kept(weights, params, total)  # [R, 1]
     for row, each in enumerate(params):
@@ -128,20 +127,26 @@ def _scaled(logits: torch.Tensor, params: Sequence[SamplingParams]) -> torch.Ten
     return (logits - logits.amax(-1, keepdim=True)).div_(temperature)
 
 
-def _ranked(scaled: torch.Tensor, params: Sequence[SamplingParams], total: torch.Tensor) -> torch.Tensor:
-    """Returns the logits [R, C] in descending order, at least as many as each row's top-k and top-p leave."""
+def _ranked(scaled: torch.Tensor, params: Sequence[SamplingParams]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns the logits [R, C] in descending order, at least as many as each row's top-k and top-p leave.
+
+    And the weight [R, 1] of all tokens, which is 0 where no row wants it.
+    """
     if all(0 < each.top_k <= MOST_SELECTED for each in params):
-        return scaled.topk(min(max(each.top_k for each in params), scaled.shape[-1])).values
+        ranked = scaled.topk(min(max(each.top_k for each in params), scaled.shape[-1])).values
+        return ranked, torch.zeros(len(params), 1, dtype=torch.int64, device=scaled.device)
+    weights = _weights(scaled)
+    total = weights.sum(-1, keepdim=True)
     if scaled.device.type != 'cpu' or len(params) > 1:
-        return scaled.sort(descending=True).values
+        return scaled.sort(descending=True).values, total
     row = scaled[0]
     if params[0].top_k == 0:
         # Those that are less likely than this have together less than half of what top-p does not need.
-        is_needed = _weights(row) >= (1 - params[0].top_p) * int(total) / 2 / len(row)
+        is_needed = weights[0] >= (1 - params[0].top_p) * int(total) / 2 / len(row)
         row = row[is_needed] if is_needed.any() else row  # none is where a logit is no number
     ascending = row.neg()
     ascending.numpy().sort()  # many times as fast as torch's
-    return ascending.neg_()[None]
+    return ascending.neg_()[None], total
 
 
 def _weights(scaled: torch.Tensor) -> torch.Tensor:
