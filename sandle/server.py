@@ -5,7 +5,7 @@ Knows sockets, threads and signals; knows nothing of what the application does. 
 """
 
 import logging
-import queue
+import os
 import resource
 import signal
 import socket
@@ -57,29 +57,15 @@ def serve(app: flask.Flask, options: ServerOptions, threads: int, lifecycle: Lif
     that are left. A second signal ends the process at once.
     """
     stopping = threading.Event()
-    # What a signal's handler does, it does in the midst of whatever the main thread is at, which may be holding an
-    # Event's lock. This queue may be entered again.
-    end: queue.SimpleQueue[None] = queue.SimpleQueue()
-    signals: list[int] = []
     sockets: dict[int, Any] = {}  # Any: the stubs know this map and what it holds only in part
     _raise_descriptor_limit()
     try:
         listeners = _listen(app, options, threads, sockets)
     except OSError as error:
         raise SystemExit(f'cannot listen on {options.host}:{options.port} (--host, --port): {error.strerror}') from None
-
-    def handle_signal(number: int, frame: object) -> None:
-        signals.append(number)
-        if len(signals) > 1:
-            raise SystemExit(128 + number)
-        end.put(None)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle_signal)
-    thread = threading.Thread(target=_run, args=(listeners, sockets, stopping, end), name='http', daemon=True)
-    thread.start()
-    end.get()
-    stopping.set()
+    _watch_signals(stopping)
+    threading.Thread(target=_run, args=(listeners, sockets, stopping), name='http', daemon=True).start()
+    stopping.wait()
     logger.info('draining: up to %g s for running requests to finish', options.drain_timeout_s)
     lifecycle.begin_drain()
     is_idle = lifecycle.wait_until_idle(options.drain_timeout_s)
@@ -100,8 +86,28 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _run(listeners: list[Listener], sockets: dict[int, Any], stopping: threading.Event,
-         end: 'queue.SimpleQueue[None]') -> None:
+def _watch_signals(stopping: threading.Event) -> None:
+    """Sets `stopping` at the first SIGTERM or SIGINT and ends the process at the second.
+
+    A signal's Python handler runs on the main thread alone, and not before that thread comes back from what it waits
+    for: a signal that arrives as the thread is about to wait would be forgotten until the next. The interpreter's own
+    handler, though, writes the number to a socket at once, on whichever thread; and who reads it may take locks.
+    """
+    numbers, written = socket.socketpair()
+    written.setblocking(False)
+
+    def watch() -> None:
+        numbers.recv(1)
+        stopping.set()
+        os._exit(128 + numbers.recv(1)[0])
+
+    threading.Thread(target=watch, name='signals', daemon=True).start()
+    signal.set_wakeup_fd(written.detach())  # open until the process ends
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: None)
+
+
+def _run(listeners: list[Listener], sockets: dict[int, Any], stopping: threading.Event) -> None:
     checked_s = time.monotonic()
     try:
         while sockets:
@@ -114,7 +120,7 @@ def _run(listeners: list[Listener], sockets: dict[int, Any], stopping: threading
         if not stopping.is_set():
             raise
     finally:
-        end.put(None)
+        stopping.set()
 
 
 def _wait_until_sent(sockets: dict[int, Any]) -> None:

@@ -2,6 +2,7 @@
 to receive a request and to send."""
 
 import logging
+import signal
 import sys
 import threading
 import time
@@ -55,6 +56,12 @@ def wait_for_client() -> str:
     return ''
 
 
+def signal_here() -> str:
+    """Sends SIGTERM to this thread: the main thread, which waits, is not woken by it."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    return ''
+
+
 def main() -> None:
     """Serves until it is told to stop."""
     log.configure('INFO')
@@ -66,6 +73,7 @@ def main() -> None:
     app.add_url_rule('/stream', view_func=stream)
     app.add_url_rule('/big', view_func=big)
     app.add_url_rule('/wait', view_func=wait_for_client)
+    app.add_url_rule('/signal', view_func=signal_here)
     max_body_bytes, drain_timeout_s, receive_timeout_s, send_timeout_s = map(float, sys.argv[1:])
     options = server.ServerOptions('127.0.0.1', 0, int(max_body_bytes), receive_timeout_s, send_timeout_s,
                                    drain_timeout_s)

@@ -356,6 +356,13 @@ def test_an_idle_server_ends_at_once() -> None:
             assert time.monotonic() - started_s < PATIENCE_S / 2
 
 
+def test_a_signal_that_does_not_wake_the_main_thread_is_heard() -> None:
+    # So it is with one that comes in the moment before that thread begins to wait.
+    with running(drain_timeout_s=60) as server:
+        requests.get(f'{server.url}/signal', timeout=PATIENCE_S)
+        assert server.process.wait(PATIENCE_S) == 0
+
+
 def test_a_second_signal_ends_the_process_at_once() -> None:
     with running(drain_timeout_s=60) as server:
         stream = Stream(server.url, 100, 0.1)
