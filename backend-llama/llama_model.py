@@ -14,6 +14,7 @@ from llama_runner import LlamaRunner, RunnerOptions
 from llama_tokenizer import LlamaTokenizer
 
 from sandle.engine.runner import LoadedModel, LoadError
+from sandle.engine.scheduler import largest_step
 from sandle.memory import main_memory
 from sandle.units import gib
 
@@ -55,7 +56,7 @@ class LlamaLoader:
             context_length = min(options.max_seq_len or model.context_length, model.context_length)
             slots = options.slots if options.gpu_layers else _affordable_slots(model, options.slots, context_length)
             runner = LlamaRunner(model, RunnerOptions(
-                slots, context_length, options.max_batch_tokens + slots,
+                slots, context_length, largest_step(options.max_batch_tokens, slots),
                 options.threads or torch.get_num_threads(), options.adapters))  # torch counts the cores
             tokenizer = LlamaTokenizer(Model(library, path, vocabulary_only=True))
         except BaseException:  # whatever it is: the weights are not to stay

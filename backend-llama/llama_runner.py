@@ -15,7 +15,7 @@ from llama_streams import Streams
 
 from sandle.engine.runner import LoadError, Work
 
-MAX_UBATCH = 512
+MAX_UBATCH = 640  # tokens that llama.cpp computes at once: memory grows with them; beyond some hundreds, speed does not
 ALL_F32 = '0'  # of llama_ftype: weights without any loss, for which the rest is to have none either
 GGML_TYPE_F32 = 0
 NO_FLASH_ATTENTION = 0  # which computes in 16 bits whatever the cache holds
@@ -24,11 +24,11 @@ Logits = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class RunnerOptions:
-    """`slot_tokens` is how many tokens a slot holds; `max_batch_tokens` how many one step computes."""
+    """`slot_tokens` is how many tokens a slot holds; `step_tokens` how many one step computes."""
 
     slots: int
     slot_tokens: int
-    max_batch_tokens: int
+    step_tokens: int
     threads: int
     adapters: Sequence[Adapter] = ()
 
@@ -44,8 +44,8 @@ class LlamaRunner:
         self._vocab_size = model.vocab_size
         params = functions.llama_context_default_params()
         params.n_ctx = options.slots * options.slot_tokens
-        params.n_batch = options.max_batch_tokens
-        params.n_ubatch = min(options.max_batch_tokens, MAX_UBATCH)
+        params.n_batch = options.step_tokens
+        params.n_ubatch = min(options.step_tokens, MAX_UBATCH)
         params.n_seq_max = options.slots
         params.n_threads = params.n_threads_batch = options.threads
         params.kv_unified = False  # see llama_streams.py
@@ -63,7 +63,7 @@ class LlamaRunner:
             functions.llama_set_adapters_lora(
                 self._context, (functions.llama_adapter_lora_p_ctypes * len(adapters))(*adapters), len(adapters),
                 (ctypes.c_float * len(adapters))(*(adapter.scale for adapter in options.adapters)))
-        self._batch = Batch(functions, options.max_batch_tokens)
+        self._batch = Batch(functions, options.step_tokens)
         self._streams = Streams(functions, self._context, options.slots)
 
     @property
@@ -90,25 +90,24 @@ class LlamaRunner:
         streams.gather([work.slot for work in batch])
         for work in batch:
             streams.extend(work.slot, work.start + len(work.tokens))
-        ordered = [sorted(pieces, key=lambda piece: streams[piece.slot])
-                   for pieces in calls(batch, [streams[work.slot] for work in batch])]
-        if len(ordered) == 1 and all(piece is work for piece, work in zip(ordered[0], batch)):
-            return torch.from_numpy(self._decode(batch))
+        places = [streams[work.slot] for work in batch]
+        if len({len(work.tokens) for work in batch}) == 1 and places == sorted(places):
+            return torch.from_numpy(self._decode(batch, places))
         ends = list(accumulate(work.logits for work in batch))
         rows = {work.slot: end - work.logits for work, end in zip(batch, ends)}  # where the next of each goes
         logits = np.empty((ends[-1], self._vocab_size), np.float32)
-        for pieces in ordered:
-            found = self._decode(pieces)
+        for pieces in calls(batch, places):
+            pieces = sorted(pieces, key=lambda piece: streams[piece.slot])
+            found = self._decode(pieces, [streams[piece.slot] for piece in pieces])
             for piece in pieces:
                 row = rows[piece.slot]
                 rows[piece.slot] = row + piece.logits
                 logits[row:row + piece.logits], found = found[:piece.logits], found[piece.logits:]
         return torch.from_numpy(logits)
 
-    def _decode(self, pieces: Sequence[Work]) -> Logits:
+    def _decode(self, pieces: Sequence[Work], streams: Sequence[int]) -> Logits:
         """Computes pieces of work, in the order of their streams. Returns their logits [R, V], until the next call."""
-        status = self._functions.llama_decode(
-            self._context, self._batch.fill(pieces, [self._streams[piece.slot] for piece in pieces]))
+        status = self._functions.llama_decode(self._context, self._batch.fill(pieces, streams))
         if status != 0:
             raise RuntimeError(f'llama.cpp failed with {status}: {self._model.library.last_error()}')
         count = sum(piece.logits for piece in pieces)
@@ -116,7 +115,7 @@ class LlamaRunner:
             return np.empty((0, self._vocab_size), np.float32)
         address = ctypes.addressof(self._functions.llama_get_logits(self._context).contents)
         numbers = (ctypes.c_float * (count * self._vocab_size)).from_address(address)
-        return np.ctypeslib.as_array(numbers).reshape(count, self._vocab_size)
+        return np.frombuffer(memoryview(numbers), np.float32).reshape(count, self._vocab_size)
 
     def release(self) -> None:
         """See ModelRunner.release."""
@@ -161,14 +160,16 @@ class Batch:
 
     def fill(self, batch: Sequence[Work], streams: Sequence[int]) -> object:
         """Returns the C structure for a step's work in these streams; it is good until the next call."""
-        end = 0
-        for work, stream in zip(batch, streams):
-            start, end = end, end + len(work.tokens)
-            self._tokens[start:end] = work.tokens
-            self._positions[start:end] = np.arange(work.start, work.start + len(work.tokens))
-            self._sequences[start:end] = stream
-            self._wanted[start:end] = 0
-            self._wanted[end - work.logits:end] = 1
+        counts = [len(work.tokens) for work in batch]
+        ends = list(accumulate(counts))
+        end = ends[-1]
+        self._tokens[:end] = [token for work in batch for token in work.tokens]
+        self._positions[:end] = [position for work, count in zip(batch, counts)
+                                 for position in range(work.start, work.start + count)]
+        self._sequences[:end] = np.repeat(streams, counts)
+        self._wanted[:end] = 0
+        for work, last in zip(batch, ends):
+            self._wanted[last - work.logits:last] = 1
         self._struct.n_tokens = end
         return self._struct
 

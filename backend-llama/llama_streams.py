@@ -7,7 +7,7 @@ Knows slots and lengths; knows neither tokens nor logits. Runs on the engine thr
 """
 
 import ctypes
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -26,6 +26,7 @@ class Streams:
         self._memory = functions.llama_get_memory(context)
         self._streams = list(range(slots))  # where each slot is
         self._lengths = [0] * slots  # positions that each slot holds
+        self._side_by_side: Sequence[int] = ()  # the slots that were gathered last
         self._source: tuple[int, State | None] | None = None  # a slot that is being copied, and what it holds
 
     def __getitem__(self, slot: int) -> int:
@@ -49,12 +50,15 @@ class Streams:
         self._write(target, self._source[1], self._lengths[source])
         self.cut(target, length)
 
-    def gather(self, slots: Collection[int]) -> None:
+    def gather(self, slots: Sequence[int]) -> None:
         """Lays the streams of these slots side by side, with as few moves as possible.
 
         Each that lies apart changes places with one that is in the way; both keep what they hold.
         """
         self._source = None
+        if slots == self._side_by_side:
+            return
+        self._side_by_side = slots
         slot_at = {stream: slot for slot, stream in enumerate(self._streams)}
         for here, there in moves([self._streams[slot] for slot in slots], len(self._streams)):
             first, second = slot_at[here], slot_at[there]

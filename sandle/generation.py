@@ -150,9 +150,9 @@ class Run:
                     continue
                 for event in self._wording.events(delta):
                     comments.silence_ends()
-                    yield self._usage_line() + sse.event(event.model_dump(exclude=exclude))
+                    yield self._usage_line() + sse.json_event(event.model_dump_json(exclude=exclude))
             if self._fields.wants_usage_event:
-                yield sse.event(self._wording.last_event(self._usage_object()).model_dump())
+                yield sse.json_event(self._wording.last_event(self._usage_object()).model_dump_json())
             yield self._usage_line() + sse.DONE
         except errors.ApiError as error:
             self._reason = error.code or error.type

@@ -19,7 +19,12 @@ QUEUE_AFTER_S = 1.0
 
 def event(data: Mapping[str, object]) -> bytes:
     """Frames one JSON object as an event. JSON escapes line ends, so that no text can forge a frame."""
-    return b'data: ' + json.dumps(data, ensure_ascii=False, separators=(',', ':')).encode('utf-8') + b'\n\n'
+    return json_event(json.dumps(data, ensure_ascii=False, separators=(',', ':')))
+
+
+def json_event(data: str) -> bytes:
+    """Frames the JSON of one object, which is one line, as an event."""
+    return b'data: ' + data.encode('utf-8') + b'\n\n'
 
 
 def usage_line(prompt_tokens: int, completion_tokens: int) -> bytes:

@@ -248,7 +248,7 @@ def test_everything_stays_on_the_device_and_nothing_waits_for_it(family: str) ->
         assert logits.device == device and logits.shape == (sum(work.logits for work in batch), VOCABULARY)
         runner.copy_prefix(0, 1, 2)
     ways = [SamplingParams(temperature=0), SamplingParams(), SamplingParams(top_k=5), SamplingParams(top_p=0.5)]
-    tokens = sampling.choose(logits.expand(len(ways), -1), ways, [0.3] * len(ways))
+    tokens = sampling.choose_together(logits.expand(len(ways), -1), ways, [0.3] * len(ways))
     assert tokens.device == device and tokens.shape == (len(ways),)
 
 

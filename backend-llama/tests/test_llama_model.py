@@ -107,6 +107,7 @@ def test_gguf_file_gives_the_same_text_and_is_used_as_it_is(load: Load, exact: L
         assert greedy(model, prompt, 8) == greedy(exact, prompt, 8), prompt
 
 
+@pytest.mark.usefixtures('exact')
 @pytest.mark.parametrize('form', ['q8_0', 'q4_0'])
 def test_quantized_weights_answer_alike_and_take_less(load: Load, folder: Path, form: str) -> None:
     model = load(Source(folder), quantize=form)
@@ -143,7 +144,7 @@ def test_rewritten_slot_forgets_what_it_held(exact: LoadedModel) -> None:
 
 def test_step_that_finds_no_room_fails_and_the_next_one_works(folder: Path, exact: LoadedModel) -> None:
     [file] = folder.glob('*-plain-*.gguf')
-    options = RunnerOptions(slots=2, slot_tokens=256, max_batch_tokens=256, threads=1)
+    options = RunnerOptions(slots=2, slot_tokens=256, step_tokens=256, threads=1)
     runner = LlamaRunner(Model(load_library(), file), options)
     ids = tuple(exact.tokenizer.encode(TEXT, True))
     runner.step([Work(0, 0, (300,) * 200, 1)])

@@ -2,7 +2,7 @@
 
 A row's choice has the same bits alone and in any batch, on one device: whatever is computed is computed of each element
 by itself, or along a row. Likelihoods are whole numbers, so that their sums are exact in whatever order they are made,
-and fast. Nothing waits for the device but whoever reads the result. Arguments are left as they are.
+and fast. Arguments are left as they are.
 """
 
 import hashlib
@@ -44,23 +44,24 @@ def logprobs(logits: torch.Tensor, tokens: Sequence[int], count: int) -> list[tu
     return result
 
 
-@torch.inference_mode()
-def choose(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Sequence[float]) -> torch.Tensor:
-    """Returns each row's token, int64 [R]: the likeliest at temperature 0, else one drawn by its noise in [0, 1).
+def choose(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Sequence[float]) -> list[int]:
+    """Returns each row's token: the likeliest at temperature 0, else one drawn by its noise in [0, 1).
 
     Only what top-k, then top-p, then min-p, then typical-p leave is drawn. Equally likely tokens rank by their ids.
     """
     if logits.device.type == 'mps':
         logits = logits.cpu()  # Metal has no float64, and shares its memory
-    if logits.device.type != 'cpu' or all(each.temperature == 0 for each in params):
-        return choose_together(logits, params, noises)
+    if logits.device.type != 'cpu':
+        return choose_together(logits, params, noises).tolist()
+    if all(each.temperature == 0 for each in params):
+        return _greedy(logits, params, noises).tolist()
     # A row at a time, which stays in the processor's cache.
-    return torch.cat([choose_together(row[None], [each], [noise]) for row, each, noise in zip(logits, params, noises)])
+    return [int(choose_together(row[None], [each], [noise])) for row, each, noise in zip(logits, params, noises)]
 
 
 @torch.inference_mode()
 def choose_together(logits: torch.Tensor, params: Sequence[SamplingParams], noises: Sequence[float]) -> torch.Tensor:
-    """Returns what `choose` does, all rows at a time."""
+    """Returns what `choose` does, int64 [R], all rows at a time. Nothing waits for the device but who reads it."""
     groups: dict[Callable[..., torch.Tensor], list[int]] = {}
     for row, each in enumerate(params):
         groups.setdefault(_method(each), []).append(row)

@@ -14,6 +14,11 @@ from sandle.fairness import FairLine
 PIECES = 8  # into which a step's tokens are cut at most, for prompts that do not fit into it
 
 
+def largest_step(max_batch_tokens: int, slots: int) -> int:
+    """Returns how many tokens a step may hold: of prompts, with what one exceeds the rest by, and one of each slot."""
+    return max_batch_tokens + max_batch_tokens // PIECES + slots
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One step: first the copies in their order, then the work; `sequences[i]` is what `work[i]` belongs to.
@@ -30,10 +35,11 @@ class Plan:
 class Scheduler:
     """Continuous batching: running sequences decode one token a step, prompts are prefilled in chunks beside them.
 
-    A step computes at most `max_batch_tokens` tokens of prompts, so that a long prompt does not hold up those that are
-    already being answered. They go to the prompts in the order of their admission; a prompt that must be cut is cut
-    into pieces that are worth their step. An admitted sequence gets a slot at once, unless a running one is computing a
-    prefix that both share: that one it follows, and gets its slot when the prefix is there to be copied.
+    A step computes `max_batch_tokens` tokens of prompts, so that a long prompt does not hold up those that are already
+    being answered. They go to the prompts in the order of their admission; a prompt that must be cut is cut into pieces
+    that are worth their step, and one that is a little longer is not cut. An admitted sequence gets a slot at once,
+    unless a running one is computing a prefix that both share: that one it follows, and gets its slot when the prefix
+    is there to be copied.
     """
 
     def __init__(self, slots: int, max_batch_tokens: int) -> None:
@@ -101,9 +107,9 @@ class Scheduler:
 
         A few tokens take almost as long as many, so neither the piece nor what it leaves over may be small.
         """
-        if left <= budget:
-            return left
-        return min(budget, left - self._least_piece) if budget >= self._least_piece else 0
+        if budget < min(left, self._least_piece):
+            return 0
+        return left if left <= budget + self._least_piece else budget
 
     def forget(self) -> None:
         """Declares every slot's contents lost; nothing may be running."""

@@ -145,7 +145,7 @@ class Stepper:
         params = [answer.request.params for answer in answers]
         noises = [sampling.uniform(answer.sequence.noise_key, len(answer.sequence.tokens))
                   if answer.request.params.temperature > 0 else 0.0 for answer in answers]
-        tokens = sampling.choose(self._adjusted(answers, logits), params, noises).tolist()
+        tokens = sampling.choose(self._adjusted(answers, logits), params, noises)
         scores = self._scores(answers, logits, tokens)
         now_s = time.monotonic()
         for answer, token in zip(answers, tokens):

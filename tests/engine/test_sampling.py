@@ -19,13 +19,13 @@ LOGITS = torch.tensor([0.5, 0.2, 0.15, 0.1, 0.05]).log()
 
 def chosen(logits: torch.Tensor, params: SamplingParams, noise: float = 0.0) -> int:
     """The token chosen from one row."""
-    return int(choose(logits[None], [params], [noise]))
+    return choose(logits[None], [params], [noise])[0]
 
 
 def drawn(params: SamplingParams, count: int = 400, logits: torch.Tensor = LOGITS) -> Counter[int]:
     """How often each token is drawn over evenly spread noise."""
     noises = [(index + 0.5) / count for index in range(count)]
-    return Counter(choose(logits.expand(count, -1), [params] * count, noises).tolist())
+    return Counter(choose(logits.expand(count, -1), [params] * count, noises))
 
 
 def test_choose_draws_in_proportion() -> None:
@@ -160,12 +160,12 @@ def test_a_row_is_chosen_and_scored_alike_alone_and_in_any_batch(
     for size in sizes:
         for start in (0, 17 - size):
             rows = slice(start, start + size)
-            assert choose(logits[rows], kinds[rows], noises[rows]).tolist() == alone[rows]
+            assert choose(logits[rows], kinds[rows], noises[rows]) == alone[rows]
             assert choose_together(logits[rows], kinds[rows], noises[rows]).tolist() == alone[rows]
             assert logprobs(logits[rows], alone[rows], 5) == scored[rows]
     for kind in KINDS:
         alone = [chosen(logits[row], kind, noises[row]) for row in range(17)]
-        assert choose(logits, [kind] * 17, noises).tolist() == alone
+        assert choose(logits, [kind] * 17, noises) == alone
         assert choose_together(logits, [kind] * 17, noises).tolist() == alone
 
 
@@ -181,8 +181,8 @@ def test_choose_survives_what_is_no_number() -> None:
     logits = torch.full((2, 300), torch.nan)
     for kind in KINDS[1:-1]:
         if kind.typical_p == 1:
-            for way in (choose, choose_together):
-                assert all(0 <= token < 300 for token in way(logits, [kind, kind], [0.0, 0.99]).tolist())
+            arguments = logits, [kind, kind], [0.0, 0.99]
+            assert all(0 <= token < 300 for token in (*choose(*arguments), *choose_together(*arguments).tolist()))
 
 
 def test_uniform_depends_on_each_of_its_arguments_and_nothing_else() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandle.engine.scheduler import Scheduler
+from sandle.engine.scheduler import Scheduler, largest_step
 from sandle.engine.sequence import Sequence, Status
 from tests.engine.scripted import ScriptedRunner, next_token
 from tests.engine.stepping import answer, run, sequence, step
@@ -195,10 +195,20 @@ def test_prompts_share_the_budget_in_the_order_of_their_admission() -> None:
 
 
 def test_a_prompt_is_cut_into_pieces_that_are_worth_their_step() -> None:
-    scheduler, runner = Scheduler(3, 64), ScriptedRunner(3)
-    arrive(scheduler, sequence('a' * 60, 1), sequence('b' * 70, 1), sequence('c' * 30, 1))
-    assert run(scheduler, runner) == [60, 62, 38], 'no step has the 4 tokens that it had room for, nor leaves 6 over'
-    assert [[len(work.tokens) for work in batch] for batch in runner.steps] == [[60], [62], [8, 30]]
+    scheduler, runner = Scheduler(4, 64), ScriptedRunner(4)
+    prompts = ('a' * 60, 'b' * 70, 'c' * 80, 'd' * 30)
+    arrive(scheduler, *(sequence(prompt, 1) for prompt in prompts))
+    run(scheduler, runner)
+    assert [[len(work.tokens) for work in batch] for batch in runner.steps] == [[60], [70], [64], [16, 30]], (
+        'no step has the 4 tokens that it had room for; 6 too many are taken along, 16 are not')
+
+
+@pytest.mark.parametrize('max_batch_tokens', [1, 7, 8, 64])
+def test_no_step_is_larger_than_the_largest(max_batch_tokens: int) -> None:
+    scheduler, runner = Scheduler(3, max_batch_tokens), ScriptedRunner(3)
+    lengths = [max_batch_tokens, *range(1, 2 * max_batch_tokens), 5 * max_batch_tokens]
+    arrive(scheduler, *(sequence(chr(33 + length % 90) * length, 3) for length in lengths))
+    assert max(run(scheduler, runner)) <= largest_step(max_batch_tokens, 3)
 
 
 def test_answers_are_computed_in_the_order_of_their_slots() -> None:
