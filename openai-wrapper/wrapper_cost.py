@@ -20,7 +20,8 @@ def estimate(request: Forwarded) -> int:
             return sum(map(_tokens, prompts)) + answers * request.max_tokens
         case ChatRequest():
             messages = sum(_tokens(message.text() or '') for message in request.messages)
-            return messages + request.n * (request.answer_tokens() or ANSWER_TOKENS)
+            tools = sum(_tokens(tool.model_dump_json(exclude_none=True)) for tool in request.tools or ())
+            return messages + tools + request.n * (request.answer_tokens() or ANSWER_TOKENS)
         case EmbeddingsRequest():
             return sum(map(_tokens, request.texts()))
         case TokenizeRequest():

@@ -78,7 +78,8 @@ def test_refusals(make_wrapper: MakeWrapper, chatting: Upstream, body: dict[str,
 @pytest.mark.parametrize(('fields', 'tokens'), [
     ({'max_tokens': 10}, 11), ({'max_completion_tokens': 20, 'max_tokens': 10, 'n': 2}, 41), ({}, 1 + ANSWER_TOKENS),
     ({'messages': HI * 3, 'max_tokens': 1}, 4), ({'messages': [{'role': 'user', 'content': [
-        {'type': 'text', 'text': 'x' * 39}] * 2}], 'max_tokens': 1}, 21)])
+        {'type': 'text', 'text': 'x' * 39}] * 2}], 'max_tokens': 1}, 21), ({'tools': [
+            {'type': 'function', 'function': {'name': 'x', 'description': 'x' * 324}}], 'max_tokens': 1}, 102)])
 def test_cost(fields: dict[str, object], tokens: int) -> None:
     assert estimate(ChatRequest.model_validate({'model': 'm', 'messages': HI, **fields})) == tokens
 
