@@ -58,7 +58,7 @@ class Streams:
         self._source = None
         if slots == self._side_by_side:
             return
-        self._side_by_side = slots
+        self._side_by_side = ()  # a move may fail
         slot_at = {stream: slot for slot, stream in enumerate(self._streams)}
         for here, there in moves([self._streams[slot] for slot in slots], len(self._streams)):
             first, second = slot_at[here], slot_at[there]
@@ -66,6 +66,7 @@ class Streams:
             self._streams[first], self._streams[second] = there, here
             self._write(first, held[0], self._lengths[first])
             self._write(second, held[1], self._lengths[second])
+        self._side_by_side = slots
 
     def forget(self) -> None:
         """Drops everything."""
