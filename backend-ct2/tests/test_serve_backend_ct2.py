@@ -146,7 +146,8 @@ def test_client_that_leaves_frees_its_place(client: Client) -> None:
     # So much that it takes many seconds more than the look at what runs.
     body = {'model': 'sandle-tiny', 'prompt': 'one', 'max_tokens': 1000, 'ignore_eos': True, 'stream': True, 'n': 64}
     with client.post('/v1/completions', json=body, stream=True) as response:
-        next(line for line in response.iter_lines() if line.startswith(b'data:'))  # before it come places in the queue
+        lines = response.iter_lines()  # is kept: it closes the connection when it goes
+        next(line for line in lines if line.startswith(b'data:'))  # before it come places in the queue
         assert 'sandle_sequences{state="running"} 0.0' not in client.get('/metrics').text
     wait_for(lambda: 'sandle_sequences{state="running"} 0.0' in client.get('/metrics').text, 10)
 
