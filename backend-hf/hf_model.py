@@ -148,7 +148,7 @@ def _size(checkpoint: Checkpoint, stored: Stored, parameters: int, options: Load
 def _tokenizer(folder: Path, model: Any, from_folder: dict[str, bool]) -> HfTokenizer:  # Any: as below
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **from_folder)
-    except Exception as error:  # an edge: a library's own errors over a tokenizer's files have no list either
+    except Exception as error:  # an edge: what a library raises over a tokenizer's files has no list
         raise LoadError(f"{folder}: the tokenizer cannot be loaded: {cause_of(error)}") from error
     return HfTokenizer(tokenizer, special_ids(model, tokenizer))
 
